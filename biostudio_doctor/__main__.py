@@ -1,0 +1,5 @@
+"""`python -m biostudio_doctor`."""
+
+from biostudio_doctor.cli import main
+
+main()

@@ -1,0 +1,170 @@
+"""`biostudio-doctor check`."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import click
+from msgspec import structs
+
+from biostudio_doctor import config as configuration
+from biostudio_doctor import plan as planning
+from biostudio_doctor import registry
+from biostudio_doctor.config import PHASES, PLATFORMS, ROLES, Config
+from biostudio_doctor.errors import DoctorError
+from biostudio_doctor.exporter import Exporter, Style
+from biostudio_doctor.model import Report, Result
+from biostudio_doctor.runner import Run, exit_code
+
+_INTERRUPTED = 130
+
+
+@click.command()
+@click.argument("patterns", metavar="[ID or GLOB]...", nargs=-1)
+@click.option("--role", type=click.Choice(ROLES), help="What this machine will run.")
+@click.option("--phase", type=click.Choice(PHASES), help="Before the installation, or running.")
+@click.option("--platform", type=click.Choice(PLATFORMS), help="What the containers run on.")
+@click.option("--profile", metavar="NAME", help="Requirements: published or vendor-installer.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE",
+              help=f"Configuration file.  [default: {configuration.DEFAULT_FILE}, if it exists]")
+@click.option("--host-root", default="/", show_default=True, metavar="DIR",
+              help="Where the host's file system is, such as /host in a container.")
+@click.option("--skip", multiple=True, metavar="ID or GLOB", help="Leave out; may be repeated.")
+@click.option("--offline", is_flag=True, help="Leave out what needs the network.")
+@click.option("--deep", is_flag=True, help="Also run what puts a load on this host.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+              help="How long any one check may take, instead of its own timeout.")
+@click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
+@click.option("--output", default="table", show_default=True, metavar="FORMAT",
+              help="table, json, or any exporter that is installed.")
+@click.option("--output-file", type=click.Path(path_type=Path), metavar="FILE",
+              help="Write there (only you can read it) instead of to the terminal.")
+@click.option("--no-color", is_flag=True, help="No colours on the terminal.")
+def check(  # noqa: PLR0913 - one argument an option
+    patterns: tuple[str, ...],
+    role: str | None,
+    phase: str | None,
+    platform: str | None,
+    profile: str | None,
+    config_file: Path | None,
+    host_root: str,
+    skip: tuple[str, ...],
+    offline: bool,
+    deep: bool,
+    timeout: float | None,
+    strict: bool,
+    output: str,
+    output_file: Path | None,
+    no_color: bool,
+) -> None:
+    """Run the checks and say what is wrong and how to mend it.
+
+    Without IDs, all checks run. Exit code: 0 nothing failed, 1 something failed (or warned, with
+    --strict), 2 wrong usage or configuration, 3 something could not be determined.
+    """
+    if not os.path.isdir(host_root):
+        raise DoctorError(f"--host-root: {host_root} is no directory")
+    given = {"role": role, "phase": phase, "platform": platform, "profile": profile,
+             "timeout": timeout}  # fmt: skip
+    config = structs.replace(
+        configuration.load(config_file), **{key: value for key, value in given.items() if value}
+    )
+    plan = planning.make(
+        config,
+        source=str(config_file or configuration.DEFAULT_FILE),
+        patterns=patterns,
+        skip=skip,
+        offline=offline,
+        deep=deep,
+        host_root=host_root,
+    )
+    if not plan.plugins:
+        raise DoctorError("no check is left to run")
+    _refuse_unwritable(output_file)
+    _check_exporter(output)
+    try:
+        report, render = _run(plan, output)
+    except KeyboardInterrupt:
+        click.echo("biostudio-doctor: interrupted", err=True)
+        sys.exit(_INTERRUPTED)
+    write(render(report, _style(output_file, no_color)), output_file)
+    sys.exit(exit_code(report, strict))
+
+
+def _run(plan: planning.Plan, output: str) -> tuple[Report, Exporter]:
+    run = Run(plan)
+    render = _load_exporter(output)  # meanwhile, in the time that the checks need anyway
+    progress = _Progress()
+    try:
+        return run.collect(progress.show if sys.stderr.isatty() else None), render
+    finally:
+        progress.clear()
+
+
+class _Progress:
+    """One line on stderr, for a terminal only."""
+
+    def __init__(self) -> None:
+        self._shown = ""
+
+    def show(self, done: dict[str, Result], awaited: list[str]) -> None:
+        if not awaited:
+            return
+        width = shutil.get_terminal_size().columns - 1
+        line = f"{len(done)} of {len(done) + len(awaited)} checks done, waiting for "
+        line = (line + ", ".join(awaited))[:width]
+        if line != self._shown:
+            click.echo(f"\r\x1b[K{line}", err=True, nl=False)
+            self._shown = line
+
+    def clear(self) -> None:
+        if self._shown:
+            click.echo("\r\x1b[K", err=True, nl=False)
+
+
+def _check_exporter(name: str) -> None:
+    known = registry.find(registry.EXPORTERS)
+    if name not in known:
+        raise DoctorError(f"--output: '{name}' is unknown; known: {', '.join(sorted(known))}")
+
+
+def _load_exporter(name: str) -> Exporter:
+    try:
+        exporter: Exporter = registry.find(registry.EXPORTERS)[name].load()
+    except registry.PluginError as error:
+        raise DoctorError(str(error)) from None
+    return exporter
+
+
+def _style(output_file: Path | None, no_color: bool) -> Style:
+    terminal = output_file is None and sys.stdout.isatty()
+    color = terminal and not no_color and not os.environ.get("NO_COLOR")
+    return Style(width=max(40, shutil.get_terminal_size((80, 24)).columns), color=color)
+
+
+def _refuse_unwritable(path: Path | None) -> None:
+    """Say at once, not after the run, that the report cannot be written."""
+    if path and not path.parent.is_dir():
+        raise DoctorError(f"--output-file: the directory {path.parent} does not exist")
+    if path and path.is_dir():
+        raise DoctorError(f"--output-file: {path} is a directory")
+
+
+def write(text: str, path: Path | None) -> None:
+    """To the terminal, or whole or not at all to a file that only its owner can read."""
+    if path is None:
+        click.echo(text, nl=False)
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with open(descriptor, "w", encoding="utf-8", errors="replace") as file:
+                file.write(text)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise DoctorError(f"--output-file: {path} cannot be written: {error.strerror}") from None

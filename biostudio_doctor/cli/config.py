@@ -1,0 +1,58 @@
+"""`biostudio-doctor config init|validate|show`."""
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from biostudio_doctor import config as configuration
+from biostudio_doctor import plan, reference
+from biostudio_doctor.cli.check import write
+from biostudio_doctor.errors import DoctorError
+
+_FILE = click.argument(
+    "file", type=click.Path(path_type=Path), required=False, metavar="[FILE]"
+)
+
+
+@click.group()
+def config() -> None:
+    """Make, check and show the configuration file."""
+
+
+@config.command()
+@_FILE
+def init(file: Path | None) -> None:
+    """Write a commented configuration to FILE, or to the terminal. Never overwrites."""
+    if file and file.exists():
+        raise DoctorError(f"{file} exists already; it is left as it is")
+    if file and not file.parent.is_dir():
+        raise DoctorError(f"the directory {file.parent} does not exist")
+    write(reference.config_template(), file)
+
+
+@config.command()
+@_FILE
+def validate(file: Path | None) -> None:
+    """Check FILE, or the installed configuration, without running anything."""
+    source = file or configuration.DEFAULT_FILE
+    plan.make(configuration.load(source), source=str(source))
+    click.echo(f"{source}: valid")
+
+
+@config.command()
+@_FILE
+def show(file: Path | None) -> None:
+    """Show the configuration in force, with its defaults, as TOML."""
+    import tomli_w
+
+    data = msgspec.to_builtins(configuration.load(file))
+    click.echo(tomli_w.dumps(_without_none(data)), nl=False)
+
+
+def _without_none(data: dict[str, object]) -> dict[str, object]:
+    return {
+        key: _without_none(value) if isinstance(value, dict) else value
+        for key, value in data.items()
+        if value is not None
+    }

@@ -1,0 +1,21 @@
+"""What an exporter is: a function from the report to a text, under `biostudio_doctor.exporters`."""
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from biostudio_doctor.model import Report
+
+
+class Style(Struct, frozen=True, kw_only=True):
+    """What the destination can show."""
+
+    width: int = 80  # columns
+    color: bool = False
+
+
+class Exporter(Protocol):
+    """The entry point's name is what `--output` calls it."""
+
+    def __call__(self, report: Report, style: Style) -> str:
+        """The whole text, with its last newline."""

@@ -1,0 +1,135 @@
+"""The words of the report: requirement, finding, result, report.
+
+Everything here is serialisable, because it is the public JSON interface (`schema report`), what a
+support bundle carries, and what the observing process hands to the one that prints.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct, field
+
+SCHEMA_VERSION = "1.0"
+
+
+class Status(StrEnum):
+    """The outcome of one judged subject."""
+
+    FAIL = "fail"  # a requirement is unmet
+    ERROR = "error"  # could not be observed, and why
+    WARN = "warn"  # below a recommendation
+    SKIP = "skip"  # does not apply here, and why
+    PASS = "pass"
+
+
+#: Worst first: the order of the closing summary.
+SEVERITY: Sequence[Status] = tuple(Status)
+
+
+class Strength(StrEnum):
+    """How firmly BioStudio demands something."""
+
+    REQUIRED = "required"
+    RECOMMENDED = "recommended"
+    OPTIONAL = "optional"
+
+
+class Requirement(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One demand of BioStudio: a value, its strength and the place that says it."""
+
+    id: str
+    strength: Strength
+    section: Annotated[str, Meta(description="Section of the document that says it.")]
+    says: Annotated[str, Meta(description="The document's own words.")]
+    source: Annotated[str, Meta(description="The document.")] = ""
+    note: Annotated[str, Meta(description="How an ambiguity of the document is settled.")] = ""
+
+
+class Remedy(Struct, frozen=True, omit_defaults=True):
+    """What to do next: a sentence, and the commands for this host's own distribution."""
+
+    text: str
+    commands: Annotated[tuple[str, ...], Meta(description="To be run in this order.")] = ()
+    as_root: Annotated[bool, Meta(description="The commands need root.")] = True
+
+
+class Finding(Struct, frozen=True, omit_defaults=True):
+    """One judged subject of a check."""
+
+    status: Status
+    subject: Annotated[str, Meta(description="What was judged, such as a tier, a port or a host.")]
+    summary: Annotated[str, Meta(description="One sentence in plain words.")]
+    observed: Annotated[str, Meta(description="What was found.")] = ""
+    expected: Annotated[str, Meta(description="What was wanted.")] = ""
+    remedy: Remedy | None = None
+    requirement: Requirement | None = None
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """What one check found."""
+
+    id: str
+    title: str
+    status: Annotated[Status, Meta(description="The worst status among the findings.")]
+    findings: tuple[Finding, ...]
+    observation: Annotated[
+        Any, Meta(description="The plain facts the findings were judged from; null if none.")
+    ] = None
+    duration_seconds: Annotated[float, Meta(ge=0)] = 0.0
+
+
+class Scope(Struct, frozen=True, kw_only=True):
+    """What was asked: for which role, phase and platform, by which requirements."""
+
+    role: str
+    phase: str
+    platform: str
+    profile: str
+    offline: bool = False
+    deep: bool = False
+
+
+class Machine(Struct, frozen=True, kw_only=True):
+    """Which host was looked at. Remedies are worded for it."""
+
+    hostname: str
+    os_id: Annotated[str, Meta(description="ID of os-release, such as 'debian'; '' if unknown.")]
+    os_like: tuple[str, ...] = ()
+    os_name: Annotated[str, Meta(description="For people, such as 'Debian GNU/Linux 12'.")] = ""
+    os_version: str = ""
+    os_codename: str = ""
+    os_source: Annotated[str, Meta(description="The file the distribution was read from.")] = ""
+    kernel: str = ""
+    architecture: str = ""
+    container: Annotated[str, Meta(description="Container technology around us; '' if none.")] = ""
+    wsl: bool = False
+    systemd: Annotated[bool, Meta(description="systemd is the init of this host.")] = False
+    root: Annotated[bool, Meta(description="The checks ran as root.")] = False
+    host_root: Annotated[str, Meta(description="Where the host's file system was read.")] = "/"
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """The findings of all checks, with host identity, versions and timings."""
+
+    schema_version: str = SCHEMA_VERSION
+    tool_version: str
+    started_at: datetime
+    duration_seconds: Annotated[float, Meta(ge=0)]
+    status: Annotated[Status, Meta(description="The worst status among the results.")]
+    scope: Scope
+    machine: Machine
+    results: tuple[Result, ...]
+    summary: Annotated[
+        dict[Status, int], Meta(description="How many findings have each status.")
+    ] = field(default_factory=dict)
+
+
+def worst(statuses: Iterable[Status]) -> Status:
+    """The status that stands for several: `skip` only where nothing else was said."""
+    found = set(statuses)
+    for status in (Status.FAIL, Status.ERROR, Status.WARN, Status.PASS):
+        if status in found:
+            return status
+    return Status.SKIP

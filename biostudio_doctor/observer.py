@@ -1,0 +1,241 @@
+"""The observing process: forked off, runs checks in threads, hands results back, is expendable.
+
+Whatever a check does to it (hang in a system call that not even SIGKILL ends, crash the
+interpreter, hog its lock, leak), the process that prints the report is another one and goes on.
+Results come back as JSON lines through a pipe; what each check is just doing stands in shared
+memory, so that it can be read although its process can no longer answer.
+"""
+
+import contextlib
+import mmap
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from biostudio_doctor.check import Check, Context
+from biostudio_doctor.host import Host
+from biostudio_doctor.model import Finding, Machine, Remedy, Result, Status, worst
+from biostudio_doctor.plan import Plan
+from biostudio_doctor.registry import Plugin, PluginError, describe, load_check
+
+_SLOT = 256  # bytes of shared memory for one check's activity
+_PARENT_POLL = 0.5  # seconds
+
+
+class Identified(Struct, frozen=True, tag="identified"):
+    """The host is known."""
+
+    machine: Machine
+
+
+class Started(Struct, frozen=True, tag="started"):
+    """A check was imported and begins; its title and timeout are known now."""
+
+    id: str
+    title: str
+    timeout_seconds: float
+
+
+class Finished(Struct, frozen=True, tag="finished"):
+    """A check ended."""
+
+    result: Result
+
+
+Message = Identified | Started | Finished
+
+
+class Observer:
+    """The parent's end of one observing process."""
+
+    def __init__(self, plan: Plan, plugins: tuple[Plugin, ...]) -> None:
+        self.plugins = plugins
+        self._activity = mmap.mmap(-1, _SLOT * max(1, len(plugins)))
+        self._buffer = b""
+        self._decoder = msgspec.json.Decoder(Message)
+        self.descriptor, write_end = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self.descriptor)
+            _Worker(plan, plugins, write_end, self._activity).main()
+        os.close(write_end)
+
+    def receive(self) -> list[Message] | None:
+        """What the pipe holds now; None when the process has closed it."""
+        data = os.read(self.descriptor, 1 << 20)
+        if not data:
+            return None
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        return [self._decoder.decode(line) for line in lines]
+
+    def activity(self, check_id: str) -> str:
+        """What a check is just doing, in its own process, such as "read /mnt/x"; '' if untold."""
+        index = [plugin.name for plugin in self.plugins].index(check_id)
+        slot = self._activity[index * _SLOT : (index + 1) * _SLOT]
+        return slot.partition(b"\0")[0].decode("utf-8", "replace")
+
+    def end(self) -> None:
+        """Kill the process, without waiting for it: it may be unkillable."""
+        os.close(self.descriptor)
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, os.WNOHANG)
+
+    def fate(self) -> str:
+        """How the process ended by itself, in words; it is given a moment for that."""
+        for _ in range(50):
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                code = os.waitstatus_to_exitcode(status)
+                return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
+            time.sleep(0.01)
+        return "it closed its pipe"
+
+
+class _Worker:
+    """The child's end: one thread a check."""
+
+    def __init__(
+        self, plan: Plan, plugins: tuple[Plugin, ...], write_end: int, activity: mmap.mmap
+    ) -> None:
+        self._plan = plan
+        self._plugins = plugins
+        self._write_end = write_end
+        self._activity = activity
+        self._lock = threading.Lock()
+        self._encoder = msgspec.json.Encoder()
+
+    def main(self) -> None:
+        """Run all checks and leave the process; never returns."""
+        try:
+            self._detach()
+            context = self._plan.context(Host(self._plan.host_root))
+            self._send(Identified(context.machine))
+            threads = [
+                threading.Thread(target=self._run, args=(index, plugin, context), daemon=True)
+                for index, plugin in enumerate(self._plugins)
+            ]
+            for thread in threads:
+                thread.start()
+            parent = os.getppid()
+            for thread in threads:
+                while thread.is_alive() and os.getppid() == parent:
+                    thread.join(_PARENT_POLL)
+        except BaseException as error:  # noqa: BLE001 - nothing may leave this process but messages
+            for plugin in self._plugins:
+                self._send(Finished(_broken(plugin, error)))
+        finally:
+            os._exit(0)
+
+    @staticmethod
+    def _detach() -> None:
+        """Leave interrupts to the parent, and the terminal alone: plug-ins may print."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        null = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(null, descriptor)
+
+    def _run(self, index: int, plugin: Plugin, context: Context) -> None:
+        host = Host(self._plan.host_root, self._activity_writer(index))
+        started = time.perf_counter()
+        try:
+            check = load_check(plugin)(context, self._plan.settings.get(plugin.name))
+            timeout = check.timeout.total_seconds()
+            self._send(Started(plugin.name, check.title(), timeout))
+            result = run_check(check, host)
+        except PluginError as error:
+            result = failed_to_load(plugin, str(error))
+        except BaseException as error:  # noqa: BLE001 - a plug-in may raise what it likes
+            result = _broken(plugin, error)
+        seconds = round(time.perf_counter() - started, 6)
+        self._send(Finished(msgspec.structs.replace(result, duration_seconds=seconds)))
+
+    def _activity_writer(self, index: int) -> Callable[[str], None]:
+        def write(activity: str) -> None:
+            text = activity.encode("utf-8", "replace")[: _SLOT - 1]
+            self._activity[index * _SLOT : index * _SLOT + _SLOT] = text.ljust(_SLOT, b"\0")
+
+        return write
+
+    def _send(self, message: Message) -> None:
+        data = self._encoder.encode(message) + b"\n"
+        with self._lock:
+            while data:
+                data = data[os.write(self._write_end, data) :]
+
+
+def run_check(check: Check[Any], host: Host) -> Result:
+    """Observe and judge, in this thread; whatever is raised becomes an `error` finding."""
+    why_not = check.why_not(check.context.scope)
+    if why_not:
+        finding = Finding(Status.SKIP, check.id, f"Not asked: it {why_not}.")
+        return Result(id=check.id, title=check.title(), status=Status.SKIP, findings=(finding,))
+    try:
+        facts: Any = check.observe(host)
+        if hasattr(facts, "__await__"):
+            import asyncio
+
+            facts = asyncio.run(_waited(facts))
+        observation = msgspec.to_builtins(facts)
+        findings = tuple(check.judge(facts, check.context.requirements))
+        if not findings:
+            raise ValueError("it gave no finding")
+        result = Result(
+            id=check.id,
+            title=check.title(),
+            status=worst(finding.status for finding in findings),
+            findings=findings,
+            observation=observation,
+        )
+        msgspec.json.encode(result)  # what cannot be written must not break the report
+    except BaseException as error:  # noqa: BLE001 - a check may raise what it likes
+        problem = f"The check broke: {describe(error)}{_place(error)}."
+        return error_result(check.id, check.title(), problem)
+    return result
+
+
+def error_result(check_id: str, title: str, summary: str, remedy: Remedy | None = None) -> Result:
+    """A check that gave no answer, as a result with one `error` finding."""
+    finding = Finding(Status.ERROR, check_id, summary, remedy=remedy or REPORT_IT)
+    return Result(id=check_id, title=title, status=Status.ERROR, findings=(finding,))
+
+
+REPORT_IT = Remedy(
+    "The other checks are not affected. Please report this, with the JSON report.",
+    ("biostudio-doctor check --output json --output-file report.json",),
+    as_root=False,
+)
+
+
+def failed_to_load(plugin: Plugin, problem: str) -> Result:
+    """A plug-in that cannot be imported."""
+    remedy = Remedy(
+        f"The other checks are not affected. Mend or remove the package {plugin.package}.",
+        (f"pip uninstall {plugin.package}",),
+        as_root=False,
+    )
+    return error_result(plugin.name, plugin.name, f"{problem[:1].upper()}{problem[1:]}.", remedy)
+
+
+def _broken(plugin: Plugin, error: BaseException) -> Result:
+    return error_result(plugin.name, plugin.name, f"The check broke: {describe(error)}.")
+
+
+async def _waited(awaitable: Any) -> Any:
+    return await awaitable
+
+
+def _place(error: BaseException) -> str:
+    """Where an exception was raised, as file and line: what a developer needs of a traceback."""
+    frame = error.__traceback__
+    while frame and frame.tb_next:
+        frame = frame.tb_next
+    if not frame:
+        return ""
+    return f" ({os.path.basename(frame.tb_frame.f_code.co_filename)}, line {frame.tb_lineno})"

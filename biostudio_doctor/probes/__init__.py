@@ -1,0 +1,1 @@
+"""Reusable network measurements: a duration for each phase, no judgement."""

@@ -1,0 +1,115 @@
+"""Reference pages, generated from the code: what `explain` and `config init` print and docs/ holds."""
+
+import inspect
+from typing import Annotated, Any, get_args, get_origin
+
+import msgspec
+from msgspec import Meta, Struct
+
+from biostudio_doctor import requirements
+from biostudio_doctor.check import Check
+from biostudio_doctor.config import Config, Settings
+
+
+def check_page(check: type[Check[Any]]) -> str:
+    """One check's page, in Markdown that reads well as plain text."""
+    title, _, body = inspect.getdoc(check).partition("\n") if check.__doc__ else (check.id, "", "")
+    parts = [f"# {check.id}: {title.rstrip('.')}", inspect.cleandoc(body)]
+    parts += [_requirements(check), _runs(check), _settings(check)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _requirements(check: type[Check[Any]]) -> str:
+    published = requirements.load()
+    vendor = requirements.load("vendor-installer")
+    lines = []
+    for requirement_id in check.requirement_ids:
+        found = published.get(requirement_id)
+        for requirement in filter(None, (found, vendor.get(requirement_id))):
+            if requirement is not found and requirement == found:
+                continue
+            line = f'- {requirement.strength}: "{requirement.says}" ({requirement.source}, '
+            line += f"{requirement.section})"
+            line += f". {requirement.note}" if requirement.note else ""
+            lines.append(line)
+    return "Requirement:\n\n" + "\n".join(lines) if lines else ""
+
+
+def _runs(check: type[Check[Any]]) -> str:
+    words = [f"timeout {check.timeout.total_seconds():g} s",
+             f"interval {check.interval.total_seconds():g} s"]  # fmt: skip
+    words += [f"phase {' or '.join(check.phases)}"] if len(check.phases) == 1 else []
+    words += ["not with --offline"] if check.network else []
+    words += ["only with --deep"] if check.deep else []
+    return f"Runs: {', '.join(words)}."
+
+
+def _settings(check: type[Check[Any]]) -> str:
+    rows = setting_rows(check.Settings)
+    if not rows:
+        return ""
+    lines = [f"- `{name}` (default {default}): {description}" for name, default, description in rows]
+    return f'Settings, in the table `[checks."{check.id}"]`:\n\n' + "\n".join(lines)
+
+
+def setting_rows(settings: type[Struct]) -> list[tuple[str, str, str]]:
+    """Name, default as TOML and description of each key of a table."""
+    rows = []
+    for item in msgspec.structs.fields(settings):
+        default = item.default
+        if default is msgspec.NODEFAULT and item.default_factory is not msgspec.NODEFAULT:
+            default = item.default_factory()
+        if isinstance(default, Settings):
+            continue
+        rows.append((item.encode_name, toml_value(default), description(item.type)))
+    return rows
+
+
+def description(annotation: Any) -> str:
+    """The description in an `Annotated[..., Meta(description=...)]`."""
+    if get_origin(annotation) is Annotated:
+        for meta in get_args(annotation)[1:]:
+            if isinstance(meta, Meta) and meta.description:
+                return meta.description
+    return ""
+
+
+def toml_value(value: Any) -> str:
+    """A value as TOML writes it; nothing for None, which TOML has not."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return msgspec.json.encode(value).decode()
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
+    return "{}" if isinstance(value, dict) else f"{value}"
+
+
+def config_template() -> str:
+    """A configuration file with every key, commented out, its meaning above it."""
+    lines = ["# biostudio-doctor: every key with its default. Uncomment what you change.", ""]
+    lines += _template_table(Config)
+    for item in msgspec.structs.fields(Config):
+        table = item.type
+        if isinstance(table, type) and issubclass(table, Settings):
+            lines += ["", f"# {inspect.cleandoc(table.__doc__ or '')}", f"[{item.encode_name}]"]
+            lines += _template_table(table)
+    lines += [
+        "",
+        "# Settings of a single check, as `biostudio-doctor explain ID` tells them:",
+        '# [checks."certificate.expiry"]',
+        "# warn_days = 30",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _template_table(settings: type[Struct]) -> list[str]:
+    lines = []
+    for name, default, meaning in setting_rows(settings):
+        if default == "{}":
+            continue
+        lines.append(f"# {meaning}")
+        lines.append(f"# {name} = {'...' if default == 'none' else default}")
+    return lines

@@ -1,0 +1,102 @@
+"""Plug-ins, found through entry points. The engine knows checks and exporters by no other way.
+
+The name of an entry point is the id of the check or the name of the exporter, so that selecting
+needs no import, and a plug-in that cannot be imported is still known by name.
+"""
+
+import difflib
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from biostudio_doctor.check import Check
+from biostudio_doctor.errors import DoctorError
+
+CHECKS = "biostudio_doctor.checks"
+EXPORTERS = "biostudio_doctor.exporters"
+
+
+class PluginError(Exception):
+    """A plug-in that cannot be used, and why."""
+
+
+class Plugin:
+    """An entry point that was found; `load` imports it."""
+
+    def __init__(self, name: str, entries: list[EntryPoint]) -> None:
+        self.name = name
+        self._entries = entries
+
+    @property
+    def package(self) -> str:
+        """The distribution or distributions that provide it."""
+        names = {entry.dist.name if entry.dist else "?" for entry in self._entries}
+        return " and ".join(sorted(names))
+
+    def load(self) -> Any:
+        """Import it.
+
+        Raises:
+            PluginError: if several packages provide this name, or the import fails in any way.
+        """
+        if len({entry.value for entry in self._entries}) > 1:
+            raise PluginError(f"'{self.name}' is provided more than once, by {self.package}")
+        try:
+            return self._entries[0].load()
+        except BaseException as error:  # an import may even call sys.exit
+            raise PluginError(
+                f"the plug-in '{self.name}' of the package {self.package} cannot be imported: "
+                f"{describe(error)}"
+            ) from error
+
+
+def describe(error: BaseException) -> str:
+    """An exception in one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def find(group: str) -> dict[str, Plugin]:
+    """All plug-ins of a group, by name, in the order of names' first parts as packages list them."""
+    found: dict[str, list[EntryPoint]] = {}
+    for entry in entry_points(group=group):
+        found.setdefault(entry.name, []).append(entry)
+    return {name: Plugin(name, entries) for name, entries in found.items()}
+
+
+def load_check(plugin: Plugin) -> type[Check[Any]]:
+    """Import a check's class.
+
+    Raises:
+        PluginError: if it cannot be imported or is no check with this id.
+    """
+    check = plugin.load()
+    if not (isinstance(check, type) and issubclass(check, Check)):
+        raise PluginError(f"the plug-in '{plugin.name}' of the package {plugin.package} is no Check")
+    if getattr(check, "id", None) != plugin.name:
+        raise PluginError(
+            f"the plug-in '{plugin.name}' of the package {plugin.package} calls itself "
+            f"{getattr(check, 'id', None)!r}"
+        )
+    return check
+
+
+def select(known: Iterable[str], patterns: Iterable[str]) -> list[str]:
+    """The names that match any of the patterns (ids, globs, or a group such as "os").
+
+    Raises:
+        DoctorError: if a pattern matches nothing.
+    """
+    known = list(known)
+    chosen: set[str] = set()
+    for pattern in patterns:
+        matched = [
+            name for name in known if fnmatchcase(name, pattern) or name.startswith(pattern + ".")
+        ]
+        if not matched:
+            close = difflib.get_close_matches(pattern, known, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else "`biostudio-doctor list` shows all"
+            raise DoctorError(f"no check matches '{pattern}'; {hint}")
+        chosen.update(matched)
+    return [name for name in known if name in chosen]

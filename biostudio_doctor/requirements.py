@@ -1,0 +1,146 @@
+"""The requirements as data: `requirements.toml`, read, checked and resolved for one profile."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from biostudio_doctor.errors import ConfigError
+from biostudio_doctor.model import Requirement
+
+PUBLISHED = "published"
+DATA_FILE = Path(__file__).with_name("requirements.toml")
+
+
+class System(Requirement, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An operating system the document names; `minimum` is '' where any version will do."""
+
+    os_id: str
+    name: str
+    minimum: str
+
+
+class Quantity(Requirement, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An amount in `unit`: less than `value` is a warning, less than `floor` a failure."""
+
+    value: float
+    floor: float
+    unit: str
+    floor_says: str = "our estimate of what it takes to start at all"
+
+
+class Feature(Requirement, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something that must be there, without an amount."""
+
+
+class Endpoint(Requirement, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A host that must be reached from here by HTTPS."""
+
+    host: str
+    domain: str
+    group: str
+    purpose: str
+    path: str = "/"
+    port: int = 443
+
+
+class Port(Requirement, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A TCP port that one of the two images serves."""
+
+    port: int
+    service: str
+    image: Literal["bioproxy", "biostudio"]
+    reach: Literal["public", "lan"]
+    also: tuple[int, ...] = ()
+    changeable: bool = False
+
+
+KINDS: Mapping[str, type[Requirement]] = {
+    "systems": System,
+    "quantities": Quantity,
+    "features": Feature,
+    "hosts": Endpoint,
+    "ports": Port,
+}
+
+
+class Requirements:
+    """All demands of one profile, by id or by kind."""
+
+    def __init__(self, profile: str, entries: Mapping[str, Requirement]) -> None:
+        self.profile = profile
+        self._entries = entries
+
+    def __iter__(self) -> Iterator[Requirement]:
+        return iter(self._entries.values())
+
+    def get(self, requirement_id: str) -> Requirement | None:
+        """The requirement with this id, or None: a profile need not demand everything."""
+        return self._entries.get(requirement_id)
+
+    def quantity(self, requirement_id: str) -> Quantity:
+        """The amount demanded under this id.
+
+        Raises:
+            KeyError: if this profile demands no such amount.
+        """
+        found = self._entries[requirement_id]
+        if not isinstance(found, Quantity):
+            raise KeyError(requirement_id)
+        return found
+
+    def feature(self, requirement_id: str) -> Requirement:
+        """The requirement under this id; raises KeyError if there is none."""
+        return self._entries[requirement_id]
+
+    @property
+    def systems(self) -> list[System]:
+        return [entry for entry in self if isinstance(entry, System)]
+
+    @property
+    def hosts(self) -> list[Endpoint]:
+        return [entry for entry in self if isinstance(entry, Endpoint)]
+
+    def ports(self, role: str) -> list[Port]:
+        """The ports that a machine of this role serves (one of config.ROLES)."""
+        ports = [entry for entry in self if isinstance(entry, Port)]
+        return [port for port in ports if role in ("all-in-one", port.image)]
+
+
+def load(profile: str = PUBLISHED, data_file: Path = DATA_FILE) -> Requirements:
+    """Read the data file and resolve one profile of it.
+
+    Raises:
+        ConfigError: if the profile is unknown or the file is not what it must be.
+    """
+    try:
+        data = tomllib.loads(data_file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(str(data_file), "", str(error)) from None
+    profiles = data["profiles"]
+    if profile not in profiles:
+        raise ConfigError("", "profile", f"'{profile}' is unknown; known: {', '.join(profiles)}")
+    document = data["document"]
+    entries = _entries(data, document["title"], data_file)
+    entries |= _entries(profiles[profile], profiles[profile]["title"], data_file)
+    return Requirements(profile, entries)
+
+
+def profiles(data_file: Path = DATA_FILE) -> list[str]:
+    """The names of the profiles in the data file."""
+    return list(tomllib.loads(data_file.read_text("utf-8"))["profiles"])
+
+
+def _entries(table: Mapping[str, Any], source: str, data_file: Path) -> dict[str, Requirement]:
+    found: dict[str, Requirement] = {}
+    for kind, requirement_type in KINDS.items():
+        for entry in table.get(kind, ()):
+            try:
+                requirement = msgspec.convert({"source": source, **entry}, requirement_type)
+            except msgspec.ValidationError as error:
+                key = f"{kind}.{entry.get('id', '?')}"
+                raise ConfigError(str(data_file), key, str(error)) from None
+            found[requirement.id] = requirement
+    return found

@@ -1,0 +1,38 @@
+"""Numbers and lists in words, the same everywhere."""
+
+from collections.abc import Iterable
+
+_DECIMAL = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+_BINARY = {"TB": ("TiB", 1 << 40), "GB": ("GiB", 1 << 30), "MB": ("MiB", 1 << 20), "kB": ("KiB", 1 << 10)}
+
+
+def size(count: float) -> str:
+    """Bytes as the requirements count them: 33.3 GB (10^9)."""
+    for unit, factor in _DECIMAL:
+        if abs(count) >= factor:
+            return f"{_short(count / factor)} {unit}"
+    return f"{count:.0f} bytes"
+
+
+def both_sizes(count: float) -> str:
+    """Bytes in both families of units, as df -H and df -h would say: 33.3 GB (31.0 GiB)."""
+    for unit, factor in _DECIMAL:
+        if abs(count) >= factor:
+            binary, binary_factor = _BINARY[unit]
+            return f"{_short(count / factor)} {unit} ({_short(count / binary_factor)} {binary})"
+    return f"{count:.0f} bytes"
+
+
+def number(count: int, noun: str, plural: str = "") -> str:
+    """A count with its noun: 1 core, 2 cores."""
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+
+
+def listing(items: Iterable[object], conjunction: str = "and") -> str:
+    """a, b and c."""
+    *most, last = [str(item) for item in items] or [""]
+    return f"{', '.join(most)} {conjunction} {last}" if most else last
+
+
+def _short(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0") if abs(value) < 1000 else f"{value:.0f}"

@@ -1,0 +1,148 @@
+"""The report for people: a table of all findings, then what to do next, worst first."""
+
+import textwrap
+from collections.abc import Iterable, Iterator
+
+import click
+from tabulate import SEPARATING_LINE, tabulate
+
+from biostudio_doctor import text
+from biostudio_doctor.exporter import Style
+from biostudio_doctor.model import SEVERITY, Finding, Remedy, Report, Status
+
+COLORS = {
+    Status.FAIL: "red",
+    Status.ERROR: "magenta",
+    Status.WARN: "yellow",
+    Status.SKIP: "bright_black",
+    Status.PASS: "green",
+}
+_STATUS_WIDTH = 6
+_READABLE = 110  # columns: no sentence is set wider
+_CHECK = "CHECK"
+
+
+def render(report: Report, style: Style) -> str:
+    """The table, the remedies and the verdict, no line longer than the style's width."""
+    parts = [_heading(report, style), _table(report, style), *_next_steps(report, style)]
+    return "\n\n".join([*parts, _verdict(report, style)]) + "\n"
+
+
+def _heading(report: Report, style: Style) -> str:
+    machine, scope = report.machine, report.scope
+    system = machine.os_name or "an unknown distribution"
+    lines = [
+        f"biostudio-doctor {report.tool_version} on {machine.hostname or 'this host'}: {system}, "
+        f"Linux {machine.kernel or '(unknown)'}, {'as root' if machine.root else 'not as root'}",
+        f"role {scope.role}, phase {scope.phase}, platform {scope.platform}, "
+        f"requirements {scope.profile}" + (", offline" if scope.offline else ""),
+    ]
+    return "\n".join(_wrapped(line, style) for line in lines)
+
+
+def _table(report: Report, style: Style) -> str:
+    ids = [result.id for result in report.results]
+    check_width = max([len(_CHECK), *(len(check_id) for check_id in ids)])
+    finding_width = max(20, min(_READABLE, style.width - _STATUS_WIDTH - check_width - 4))
+    rows: list[object] = []
+    group = ""
+    for result in report.results:
+        if rows and result.id.partition(".")[0] != group:
+            rows.append(SEPARATING_LINE)
+        group = result.id.partition(".")[0]
+        for index, finding in enumerate(result.findings):
+            lines = textwrap.wrap(finding.summary, finding_width) or [""]
+            status = _styled(finding.status, finding.status, style)
+            rows.append([status, result.id if not index else "", lines[0]])
+            rows += [["", "", line] for line in lines[1:]]
+    return tabulate(rows, headers=["STATUS", _CHECK, "FINDING"], disable_numparse=True)
+
+
+def _next_steps(report: Report, style: Style) -> Iterator[str]:
+    steps = _steps(report)
+    if steps:
+        yield _bold("What to do next", style)
+    for number, ((status, check_id, remedy), findings) in enumerate(steps, 1):
+        lead = f"{number}. {status.upper()} {check_id}: "
+        lines = _said(findings, lead, style)
+        lines[0] = lines[0].replace(status.upper(), _styled(status.upper(), status, style), 1)
+        if remedy:
+            lines += _remedy_lines(remedy, style)
+        lines += _sources(findings, style)
+        yield "\n".join(lines)
+
+
+def _steps(report: Report) -> list[tuple[tuple[Status, str, Remedy | None], list[Finding]]]:
+    """Findings to act on, worst first; those of one check that one remedy mends are one step."""
+    steps: dict[tuple[Status, str, Remedy | None], list[Finding]] = {}
+    for status in (Status.FAIL, Status.ERROR, Status.WARN):
+        for result in report.results:
+            for finding in result.findings:
+                if finding.status is status:
+                    steps.setdefault((status, result.id, finding.remedy), []).append(finding)
+    return list(steps.items())
+
+
+def _said(findings: list[Finding], lead: str, style: Style) -> list[str]:
+    if len(findings) == 1:
+        return _wrapped(lead + findings[0].summary, style, "   ").split("\n")
+    lines = [f"{lead}{len(findings)} findings"]
+    for finding in findings:
+        lines.append(_wrapped(f"   - {finding.summary}", style, "     "))
+    return lines
+
+
+def _remedy_lines(remedy: Remedy, style: Style) -> Iterator[str]:
+    yield _wrapped(f"   {remedy.text}", style, "   ")
+    if remedy.commands:
+        yield "   As root:" if remedy.as_root else "   Run:"
+        for command in remedy.commands:  # never wrapped: a command must survive being copied
+            yield from textwrap.indent(command, " " * 6).split("\n")
+
+
+def _sources(findings: Iterable[Finding], style: Style) -> Iterator[str]:
+    requirements = {finding.requirement for finding in findings if finding.requirement}
+    cited = {f"{item.source}, {item.section}: {item.says}" for item in requirements}
+    for source in sorted(cited):
+        yield _wrapped(f"   Source: {source}", style, "   ")
+
+
+def _verdict(report: Report, style: Style) -> str:
+    counts = report.summary
+    words = {
+        Status.FAIL: "failed", Status.ERROR: "could not be determined", Status.WARN: "warned",
+        Status.SKIP: "skipped", Status.PASS: "passed",
+    }  # fmt: skip
+    said = [
+        _styled(f"{counts[status]} {words[status]}", status, style)
+        for status in SEVERITY
+        if counts.get(status)
+    ]
+    line = f"{text.listing(said)} in {report.duration_seconds:.1f} s."
+    if counts.get(Status.FAIL):
+        end = "This host does not meet BioStudio's requirements yet."
+    elif counts.get(Status.ERROR):
+        end = "Nothing failed, but not everything could be determined."
+    elif counts.get(Status.WARN):
+        end = "BioStudio can be installed here; the warnings are below its recommendations."
+    else:
+        end = "Nothing stands against BioStudio in what was checked."
+    return f"{line}\n{_bold(end, style)}"
+
+
+def _wrapped(line: str, style: Style, indent: str = "") -> str:
+    return textwrap.fill(
+        line,
+        max(20, min(style.width, _READABLE)),
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
+def _styled(words: str, status: Status, style: Style) -> str:
+    return click.style(words, fg=COLORS[status]) if style.color else str(words)
+
+
+def _bold(words: str, style: Style) -> str:
+    return click.style(words, bold=True) if style.color else words
