@@ -1,0 +1,85 @@
+"""What all tests share: fixture trees below a temporary host.root, and contexts for checks."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from biostudio_doctor import config as configuration
+from biostudio_doctor import requirements
+from biostudio_doctor.check import Check, Context
+from biostudio_doctor.host import Host
+from biostudio_doctor.model import Finding, Machine, Scope
+
+Tree = Mapping[str, str | bytes | None]
+MakeHost = Callable[[Tree], Host]
+
+DEBIAN = Machine(
+    hostname="lab",
+    os_id="debian",
+    os_name="Debian GNU/Linux 12 (bookworm)",
+    os_version="12",
+    os_codename="bookworm",
+    os_source="/etc/os-release",
+    kernel="6.1.0-28-amd64",
+    architecture="x86_64",
+    systemd=True,
+    root=True,
+)
+
+
+@pytest.fixture
+def make_host(tmp_path: Path) -> MakeHost:
+    """A host below a temporary root: path -> text, bytes, None for a directory, "-> x" for a link."""
+
+    def make(tree: Tree) -> Host:
+        root = tmp_path / "root"
+        root.mkdir(exist_ok=True)
+        for name, content in tree.items():
+            path = root / name.lstrip("/")
+            if content is None:
+                path.mkdir(parents=True, exist_ok=True)
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, bytes):
+                path.write_bytes(content)
+            elif content.startswith("-> "):
+                path.symlink_to(content[3:])
+            else:
+                path.write_text(content)
+        return Host(str(root))
+
+    return make
+
+
+def context(
+    machine: Machine = DEBIAN,
+    *,
+    offline: bool = False,
+    deep: bool = False,
+    **config: Any,
+) -> Context:
+    """What a check is told; keywords are keys of the configuration, such as role or storage."""
+    settled = configuration.convert(config, configuration.Config, "test")
+    return Context(
+        scope=Scope(
+            role=settled.role,
+            phase=settled.phase,
+            platform=settled.platform,
+            profile=settled.profile,
+            offline=offline,
+            deep=deep,
+        ),
+        machine=machine,
+        requirements=requirements.load(settled.profile),
+        config=settled,
+    )
+
+
+def judge(check: Check[Any], facts: Any) -> dict[str, Finding]:
+    """The findings by subject; a subject judged twice is a defect."""
+    found = list(check.judge(facts, check.context.requirements))
+    by_subject = {finding.subject: finding for finding in found}
+    assert len(by_subject) == len(found), f"subjects judged twice: {found}"
+    return by_subject
