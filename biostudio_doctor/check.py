@@ -12,14 +12,26 @@ from msgspec import Struct, field
 
 from biostudio_doctor.config import PHASES, PLATFORMS, ROLES, Config, Settings
 from biostudio_doctor.host import Host
-from biostudio_doctor.model import Finding, Machine, Scope
+from biostudio_doctor.model import Finding, Machine, Remedy, Scope
 from biostudio_doctor.requirements import Requirements
 
 FactsT = TypeVar("FactsT")
 
 
+class ObservationError(Exception):
+    """Raised by `observe` where the facts cannot be had: one sentence that says why, and a remedy.
+
+    An OSError says the same with its path and reason, and needs no translation.
+    """
+
+    def __init__(self, summary: str, remedy: Remedy | None = None) -> None:
+        super().__init__(summary)
+        self.summary = summary
+        self.remedy = remedy
+
+
 class Context(Struct, frozen=True, kw_only=True):
-    """What a check knows before it looks: what was asked, of which machine, by which requirements."""
+    """What a check knows before it looks: what was asked, of which machine, by which rules."""
 
     scope: Scope
     machine: Machine
@@ -57,7 +69,11 @@ class Check(Generic[FactsT]):
         self.settings: Any = self.Settings() if settings is None else settings
 
     def observe(self, host: Host) -> FactsT | Awaitable[FactsT]:
-        """Gather the facts. May raise: that becomes one `error` finding."""
+        """Gather the facts.
+
+        Raises:
+            ObservationError, OSError: if they cannot be had; it becomes one `error` finding.
+        """
         raise NotImplementedError
 
     def judge(self, facts: FactsT, requirements: Requirements) -> Iterable[Finding]:

@@ -7,7 +7,7 @@ import difflib
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -33,7 +33,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the configuration. A check's own settings derive from it."""
 
 
-class StorageConfig(Settings):
+class StorageConfig(Settings, frozen=True, kw_only=True):
     """Where the three storage tiers are, or will be. They need not exist yet."""
 
     app: Annotated[
@@ -47,14 +47,14 @@ class StorageConfig(Settings):
     ] = None
 
 
-class PortsConfig(Settings):
+class PortsConfig(Settings, frozen=True, kw_only=True):
     """The two ports that the document lets you change."""
 
     http: Annotated[PortNumber, Meta(description="The port of the HTTP front.")] = 80
     https: Annotated[PortNumber, Meta(description="The port of the HTTPS front.")] = 443
 
 
-class Config(Settings):
+class Config(Settings, frozen=True, kw_only=True):
     """Everything a configuration file may say."""
 
     role: Annotated[Role, Meta(description="What this machine will run.")] = "all-in-one"
@@ -113,9 +113,7 @@ def parse(text: str, source: str) -> Config:
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
-def convert(
-    data: Any, settings_type: type[SettingsT], source: str, prefix: str = ""
-) -> SettingsT:
+def convert(data: Any, settings_type: type[SettingsT], source: str, prefix: str = "") -> SettingsT:
     """Fit parsed data to a settings class; `prefix` is the key of the table it came from.
 
     Raises:
@@ -125,7 +123,9 @@ def convert(
         return msgspec.convert(data, settings_type)
     except msgspec.ValidationError as error:
         key, problem = _explain(str(error), settings_type, data)
-        raise ConfigError(source, ".".join(part for part in (prefix, key) if part), problem) from None
+        raise ConfigError(
+            source, ".".join(part for part in (prefix, key) if part), problem
+        ) from None
 
 
 def _read(path: Path) -> str:
@@ -143,8 +143,8 @@ def _read(path: Path) -> str:
 
 
 _WORDS = {
-    "`str`": "a text", "`int`": "a whole number", "`float`": "a number", "`bool`": "true or false",
-    "`object`": "a table", "`array`": "a list", "`null`": "nothing", "`datetime`": "a date",
+    "str": "a text", "int": "a whole number", "float": "a number", "bool": "true or false",
+    "object": "a table", "array": "a list", "null": "nothing", "datetime": "a date",
 }  # fmt: skip
 
 
@@ -159,10 +159,8 @@ def _explain(message: str, settings_type: type[Struct], data: Any) -> tuple[str,
     if problem.startswith("Invalid enum value"):
         options = _options(settings_type, key)
         return key, f"expected {options}, not {_value(data, key)!r}"
-    for word, plain in _WORDS.items():
-        problem = problem.replace(word, plain)
+    problem = re.sub(r"`([^`]*)`", lambda found: _plain(found[1]), problem)
     problem = re.sub(r"matching regex '\^/'", "starting with '/'", problem)
-    problem = re.sub(r" \| nothing\b", "", problem).replace(" | ", " or ")
     return key, problem[:1].lower() + problem[1:]
 
 
@@ -181,13 +179,22 @@ def _fields(settings_type: Any, table: str) -> list[str]:
     return [item.encode_name for item in msgspec.structs.fields(settings_type)]
 
 
+def _plain(types: str) -> str:
+    """Names of types, such as "str | null", as words; TOML has no null that one could write."""
+    names = [name for name in types.split(" | ") if name != "null" or types == "null"]
+    return " or ".join(_WORDS.get(name, name) for name in names)
+
+
 def _options(settings_type: type[Struct], key: str) -> str:
-    *tables, name = key.split(".")
-    for item in msgspec.structs.fields(settings_type):
-        if not tables and item.encode_name == name:
-            values = [value for value in re.findall(r"'([^']+)'", str(item.type))]
-            return " or ".join(f"'{value}'" for value in values) or "another value"
-    return "another value"
+    """The values that an enumerated key may have."""
+    annotation: Any = next(
+        (item.type for item in msgspec.structs.fields(settings_type) if item.encode_name == key),
+        None,
+    )
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    values = get_args(annotation) if get_origin(annotation) is Literal else ()
+    return " or ".join(f"'{value}'" for value in values) or "another value"
 
 
 def _value(data: Any, key: str) -> Any:

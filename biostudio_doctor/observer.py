@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from biostudio_doctor.check import Check, Context
+from biostudio_doctor.check import Check, Context, ObservationError
 from biostudio_doctor.host import Host
 from biostudio_doctor.model import Finding, Machine, Remedy, Result, Status, worst
 from biostudio_doctor.plan import Plan
@@ -127,7 +127,7 @@ class _Worker:
             for thread in threads:
                 while thread.is_alive() and os.getppid() == parent:
                     thread.join(_PARENT_POLL)
-        except BaseException as error:  # noqa: BLE001 - nothing may leave this process but messages
+        except BaseException as error:  # nothing leaves this process but messages
             for plugin in self._plugins:
                 self._send(Finished(_broken(plugin, error)))
         finally:
@@ -151,7 +151,7 @@ class _Worker:
             result = run_check(check, host)
         except PluginError as error:
             result = failed_to_load(plugin, str(error))
-        except BaseException as error:  # noqa: BLE001 - a plug-in may raise what it likes
+        except BaseException as error:  # a plug-in may raise what it likes
             result = _broken(plugin, error)
         seconds = round(time.perf_counter() - started, 6)
         self._send(Finished(msgspec.structs.replace(result, duration_seconds=seconds)))
@@ -194,10 +194,22 @@ def run_check(check: Check[Any], host: Host) -> Result:
             observation=observation,
         )
         msgspec.json.encode(result)  # what cannot be written must not break the report
-    except BaseException as error:  # noqa: BLE001 - a check may raise what it likes
+    except ObservationError as error:  # a check may raise what it likes
+        return error_result(check.id, check.title(), error.summary, error.remedy)
+    except OSError as error:
+        return _unreadable(check, error)
+    except BaseException as error:
         problem = f"The check broke: {describe(error)}{_place(error)}."
         return error_result(check.id, check.title(), problem)
     return result
+
+
+def _unreadable(check: Check[Any], error: OSError) -> Result:
+    where = f"{error.filename}: " if error.filename else ""
+    problem = f"This could not be observed: {where}{error.strerror or describe(error)}."
+    remedy = Remedy("Run biostudio-doctor as root, which may read it.")
+    denied = isinstance(error, PermissionError) and not check.context.machine.root
+    return error_result(check.id, check.title(), problem, remedy if denied else None)
 
 
 def error_result(check_id: str, title: str, summary: str, remedy: Remedy | None = None) -> Result:

@@ -8,6 +8,7 @@ from biostudio_doctor import config as configuration
 from biostudio_doctor import registry, requirements
 from biostudio_doctor.check import Context
 from biostudio_doctor.config import Config, Settings
+from biostudio_doctor.errors import ConfigError
 from biostudio_doctor.host import Host
 from biostudio_doctor.model import Scope
 from biostudio_doctor.registry import Plugin
@@ -77,7 +78,7 @@ def _settings(
     for name, table in tables.items():
         if name not in known:
             registry_hint = f"no check is called '{name}'; `biostudio-doctor list` shows all"
-            raise configuration.ConfigError(source, f"checks.{name}", registry_hint)
+            raise ConfigError(source, f"checks.{name}", registry_hint)
         try:
             check = registry.load_check(known[name])
         except registry.PluginError:

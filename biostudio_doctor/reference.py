@@ -1,4 +1,4 @@
-"""Reference pages, generated from the code: what `explain` and `config init` print and docs/ holds."""
+"""Reference pages, generated from the code: for `explain`, `config init` and docs/."""
 
 import inspect
 from typing import Annotated, Any, get_args, get_origin
@@ -13,7 +13,7 @@ from biostudio_doctor.config import Config, Settings
 
 def check_page(check: type[Check[Any]]) -> str:
     """One check's page, in Markdown that reads well as plain text."""
-    title, _, body = inspect.getdoc(check).partition("\n") if check.__doc__ else (check.id, "", "")
+    title, _, body = (inspect.getdoc(check) or check.id).partition("\n")
     parts = [f"# {check.id}: {title.rstrip('.')}", inspect.cleandoc(body)]
     parts += [_requirements(check), _runs(check), _settings(check)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -48,7 +48,9 @@ def _settings(check: type[Check[Any]]) -> str:
     rows = setting_rows(check.Settings)
     if not rows:
         return ""
-    lines = [f"- `{name}` (default {default}): {description}" for name, default, description in rows]
+    lines = [
+        f"- `{name}` (default {default}): {description}" for name, default, description in rows
+    ]
     return f'Settings, in the table `[checks."{check.id}"]`:\n\n' + "\n".join(lines)
 
 

@@ -58,7 +58,7 @@ def describe(error: BaseException) -> str:
 
 
 def find(group: str) -> dict[str, Plugin]:
-    """All plug-ins of a group, by name, in the order of names' first parts as packages list them."""
+    """All plug-ins of a group, by name, in the order their packages list them."""
     found: dict[str, list[EntryPoint]] = {}
     for entry in entry_points(group=group):
         found.setdefault(entry.name, []).append(entry)
@@ -73,7 +73,9 @@ def load_check(plugin: Plugin) -> type[Check[Any]]:
     """
     check = plugin.load()
     if not (isinstance(check, type) and issubclass(check, Check)):
-        raise PluginError(f"the plug-in '{plugin.name}' of the package {plugin.package} is no Check")
+        raise PluginError(
+            f"the plug-in '{plugin.name}' of the package {plugin.package} is no Check"
+        )
     if getattr(check, "id", None) != plugin.name:
         raise PluginError(
             f"the plug-in '{plugin.name}' of the package {plugin.package} calls itself "

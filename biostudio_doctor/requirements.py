@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from biostudio_doctor.errors import ConfigError
-from biostudio_doctor.model import Requirement
+from biostudio_doctor.model import Requirement, Status
 
 PUBLISHED = "published"
 DATA_FILE = Path(__file__).with_name("requirements.toml")
@@ -29,6 +29,10 @@ class Quantity(Requirement, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     floor: float
     unit: str
     floor_says: str = "our estimate of what it takes to start at all"
+
+    def shortfall(self, amount: float) -> Status:
+        """How bad an amount below `value` is."""
+        return Status.WARN if amount >= self.floor else Status.FAIL
 
 
 class Feature(Requirement, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,10 +101,12 @@ class Requirements:
 
     @property
     def systems(self) -> list[System]:
+        """The operating systems that are named."""
         return [entry for entry in self if isinstance(entry, System)]
 
     @property
     def hosts(self) -> list[Endpoint]:
+        """The hosts that must be reached."""
         return [entry for entry in self if isinstance(entry, Endpoint)]
 
     def ports(self, role: str) -> list[Port]:

@@ -26,7 +26,7 @@ Progress = Callable[[dict[str, Result], list[str]], None]
 
 
 class Run:
-    """A run under way. Starting and collecting are apart so that a caller can use the time between."""
+    """A run under way. Starting and collecting are apart so that the time between can be used."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -152,8 +152,8 @@ def _hung(check_id: str, title: str, seconds: float, activity: str) -> Result:
         title,
         f"The check did not end within {seconds:g} s{where}, so it was abandoned.",
         remedy=Remedy(
-            "The other checks are not affected. See whether what it waits for hangs: a stale network "
-            "mount, a wedged driver or a service that does not answer.",
+            "The other checks are not affected. See whether what it waits for hangs: a stale "
+            "network mount, a wedged driver or a service that does not answer.",
             ("ps -eo pid,stat,wchan:30,args | awk '$2 ~ /D/'",),
         ),
     )

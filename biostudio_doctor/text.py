@@ -3,7 +3,12 @@
 from collections.abc import Iterable
 
 _DECIMAL = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
-_BINARY = {"TB": ("TiB", 1 << 40), "GB": ("GiB", 1 << 30), "MB": ("MiB", 1 << 20), "kB": ("KiB", 1 << 10)}
+_BINARY = {
+    "TB": ("TiB", 1 << 40),
+    "GB": ("GiB", 1 << 30),
+    "MB": ("MiB", 1 << 20),
+    "kB": ("KiB", 1 << 10),
+}
 
 
 def size(count: float) -> str:

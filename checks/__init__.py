@@ -1,1 +1,1 @@
-"""One module per question asked of a host. They import the engine; the engine names none of them."""
+"""One module per question. They import the engine; the engine names none of them."""

@@ -44,7 +44,7 @@ def _table(report: Report, style: Style) -> str:
     ids = [result.id for result in report.results]
     check_width = max([len(_CHECK), *(len(check_id) for check_id in ids)])
     finding_width = max(20, min(_READABLE, style.width - _STATUS_WIDTH - check_width - 4))
-    rows: list[object] = []
+    rows: list[str | list[str]] = []
     group = ""
     for result in report.results:
         if rows and result.id.partition(".")[0] != group:

@@ -31,7 +31,7 @@ DEBIAN = Machine(
 
 @pytest.fixture
 def make_host(tmp_path: Path) -> MakeHost:
-    """A host below a temporary root: path -> text, bytes, None for a directory, "-> x" for a link."""
+    """A host below a temporary root, by path: text, bytes, None (a directory), "-> x" (a link)."""
 
     def make(tree: Tree) -> Host:
         root = tmp_path / "root"

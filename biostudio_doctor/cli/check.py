@@ -11,7 +11,7 @@ from msgspec import structs
 from biostudio_doctor import config as configuration
 from biostudio_doctor import plan as planning
 from biostudio_doctor import registry
-from biostudio_doctor.config import PHASES, PLATFORMS, ROLES, Config
+from biostudio_doctor.config import PHASES, PLATFORMS, ROLES
 from biostudio_doctor.errors import DoctorError
 from biostudio_doctor.exporter import Exporter, Style
 from biostudio_doctor.model import Report, Result
@@ -26,22 +26,45 @@ _INTERRUPTED = 130
 @click.option("--phase", type=click.Choice(PHASES), help="Before the installation, or running.")
 @click.option("--platform", type=click.Choice(PLATFORMS), help="What the containers run on.")
 @click.option("--profile", metavar="NAME", help="Requirements: published or vendor-installer.")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE",
-              help=f"Configuration file.  [default: {configuration.DEFAULT_FILE}, if it exists]")
-@click.option("--host-root", default="/", show_default=True, metavar="DIR",
-              help="Where the host's file system is, such as /host in a container.")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help=f"Configuration file.  [default: {configuration.DEFAULT_FILE}, if it exists]",
+)
+@click.option(
+    "--host-root",
+    default="/",
+    show_default=True,
+    metavar="DIR",
+    help="Where the host's file system is, such as /host in a container.",
+)
 @click.option("--skip", multiple=True, metavar="ID or GLOB", help="Leave out; may be repeated.")
 @click.option("--offline", is_flag=True, help="Leave out what needs the network.")
 @click.option("--deep", is_flag=True, help="Also run what puts a load on this host.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
-              help="How long any one check may take, instead of its own timeout.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="How long any one check may take, instead of its own timeout.",
+)
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
-@click.option("--output", default="table", show_default=True, metavar="FORMAT",
-              help="table, json, or any exporter that is installed.")
-@click.option("--output-file", type=click.Path(path_type=Path), metavar="FILE",
-              help="Write there (only you can read it) instead of to the terminal.")
+@click.option(
+    "--output",
+    default="table",
+    show_default=True,
+    metavar="FORMAT",
+    help="table, json, or any exporter that is installed.",
+)
+@click.option(
+    "--output-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write there (only you can read it) instead of to the terminal.",
+)
 @click.option("--no-color", is_flag=True, help="No colours on the terminal.")
-def check(  # noqa: PLR0913 - one argument an option
+def check(
     patterns: tuple[str, ...],
     role: str | None,
     phase: str | None,

@@ -10,9 +10,7 @@ from biostudio_doctor import plan, reference
 from biostudio_doctor.cli.check import write
 from biostudio_doctor.errors import DoctorError
 
-_FILE = click.argument(
-    "file", type=click.Path(path_type=Path), required=False, metavar="[FILE]"
-)
+_FILE = click.argument("file", type=click.Path(path_type=Path), required=False, metavar="[FILE]")
 
 
 @click.group()

@@ -58,6 +58,14 @@ class Host:
         if self._on_activity:
             self._on_activity("")
 
+    @property
+    def process(self) -> str:
+        """The /proc directory whose limits and mounts count: our own, or of another root's init.
+
+        What holds for our container says nothing about the host that is mounted beside it.
+        """
+        return "/proc/self" if self.is_local else "/proc/1"
+
     def path(self, path: str) -> str:
         """Where a path of the host really lies, its symbolic links followed below the root."""
         return path if self.is_local else self._resolve(path)
@@ -112,7 +120,9 @@ class Host:
     def readlink(self, path: str) -> str:
         """The text of a symbolic link, not followed."""
         with self.doing(f"readlink {path}"):
-            return os.readlink(os.path.join(self.path(os.path.dirname(path)), os.path.basename(path)))
+            return os.readlink(
+                os.path.join(self.path(os.path.dirname(path)), os.path.basename(path))
+            )
 
     def run(self, command: Sequence[str], timeout: float = 5.0) -> Completed:
         """Run one of the host's own read-only programs, in the C locale and without input.
@@ -125,7 +135,9 @@ class Host:
 
         if not self.is_local:
             raise OSError(errno.EXDEV, "programs of another root cannot be run", command[0])
-        path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/bin", "/bin"])
+        path = os.pathsep.join(
+            [os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/bin", "/bin"]
+        )
         with self.doing(f"run {' '.join(command)}"):
             try:
                 done = subprocess.run(
@@ -148,19 +160,8 @@ class Host:
         return identify(self)
 
     def mounts(self) -> list[Mount]:
-        """The mounted file systems, in the order in which they were mounted.
-
-        Read from /proc/1/mountinfo where that is readable and the root is another's, since our own
-        mounts are not the host's then; else from /proc/self/mountinfo.
-        """
-        sources = ["/proc/self/mountinfo"]
-        if not self.is_local:
-            sources = ["/proc/1/mountinfo", *sources]
-        for source in sources[:-1]:
-            text = self.read_if_any(source)
-            if text:
-                return parse_mountinfo(text)
-        return parse_mountinfo(self.read(sources[-1]))
+        """The mounted file systems, in the order in which they were mounted."""
+        return parse_mountinfo(self.read(f"{self.process}/mountinfo"))
 
     @property
     def cgroups(self) -> Cgroups:

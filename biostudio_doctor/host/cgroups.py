@@ -23,7 +23,7 @@ class Cgroups:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._groups = parse_cgroup(host.read_if_any("/proc/self/cgroup") or "")
+        self._groups = parse_cgroup(host.read_if_any(f"{host.process}/cgroup") or "")
         self._mounts = [mount for mount in host.mounts() if mount.type in ("cgroup", "cgroup2")]
 
     @property

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-NETWORK_TYPES = frozenset(
-    "nfs nfs4 cifs smb3 smbfs 9p afs ceph fuse.glusterfs glusterfs fuse.sshfs fuse.s3fs fuse.ceph "
-    "fuse.rclone lustre gpfs beegfs orangefs ocfs2 gfs2 virtiofs fuse.juicefs".split()
-)
+#: File systems whose data is on other machines.
+NETWORK_TYPES = frozenset({
+    "9p", "afs", "beegfs", "ceph", "cifs", "fuse.ceph", "fuse.glusterfs", "fuse.juicefs",
+    "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "gfs2", "glusterfs", "gpfs", "lustre", "nfs", "nfs4",
+    "ocfs2", "orangefs", "smb3", "smbfs", "virtiofs",
+})  # fmt: skip
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
@@ -18,7 +20,9 @@ class Mount(Struct, frozen=True, kw_only=True):
 
     mount_id: int
     device: str  # major:minor; equal numbers are one file system, whatever the source says
-    root: str  # the directory of the file system that is mounted: other than / is a bind or subvolume
+    root: (
+        str  # the directory of the file system that is mounted: other than / is a bind or subvolume
+    )
     target: str
     options: tuple[str, ...]
     type: str
@@ -27,10 +31,12 @@ class Mount(Struct, frozen=True, kw_only=True):
 
     @property
     def is_network(self) -> bool:
+        """Whether its data is on other machines, which may be slow, gone, or map owners."""
         return self.type in NETWORK_TYPES
 
     @property
     def read_only(self) -> bool:
+        """Whether the mount, or the file system under it, refuses to be written."""
         return "ro" in self.options or "ro" in self.super_options
 
 
@@ -40,13 +46,13 @@ def parse_mountinfo(text: str) -> list[Mount]:
 
 
 def mount_of(path: str, mounts: Sequence[Mount]) -> Mount | None:
-    """The mount that an absolute, link-free path lies on: the longest target, the latest of equals."""
+    """The mount that a link-free path lies on: the longest target, the latest of equals."""
     path = posixpath.normpath("/" + path.lstrip("/"))
     found: Mount | None = None
     for mount in mounts:
-        if not found or len(mount.target) >= len(found.target):
-            if mount.target == "/" or path == mount.target or path.startswith(mount.target + "/"):
-                found = mount
+        below = (path + "/").startswith(mount.target.rstrip("/") + "/")
+        if below and (not found or len(mount.target) >= len(found.target)):
+            found = mount
     return found
 
 

@@ -1,0 +1,58 @@
+"""A mounted file system that takes requests and never answers: the hang that SIGKILL cannot end.
+
+It speaks just enough of the kernel's FUSE protocol (linux/fuse.h) to be mounted. A request that
+its server has read and not answered leaves the caller in uninterruptible sleep, as a dead NFS
+server does with a hard mount, until the descriptor of /dev/fuse is closed.
+"""
+
+import ctypes
+import os
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_INIT = 26
+_HEADER = struct.Struct("<IIQQIIII")  # fuse_in_header
+
+
+@contextmanager
+def stuck_mount(directory: Path) -> Iterator[Path]:
+    """Mount it over a directory; on leaving, all callers come back with an error."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    device = os.open("/dev/fuse", os.O_RDWR)
+    options = f"fd={device},rootmode=40000,user_id=0,group_id=0".encode()
+    if libc.mount(b"stuck", os.fsencode(directory), b"fuse.stuck", 0, options):
+        os.close(device)
+        raise OSError(ctypes.get_errno(), "mount")
+    server = threading.Thread(target=_serve, args=(device,), daemon=True)
+    server.start()
+    try:
+        yield directory
+    finally:
+        libc.umount2(os.fsencode(directory), 2)  # MNT_DETACH
+        _abort(device)
+
+
+def _serve(device: int) -> None:
+    while True:
+        try:
+            request = os.read(device, 1 << 18)
+        except OSError:  # aborted or unmounted
+            return
+        _length, opcode, unique, *_ = _HEADER.unpack_from(request)
+        if opcode == _INIT:
+            body = struct.pack("<IIIIHHIIHHI7I", 7, 31, 0, 0, 1, 1, 1 << 16, 1, 0, 0, 0, *[0] * 7)
+            os.write(device, struct.pack("<IiQ", 16 + len(body), 0, unique) + body)
+
+
+def _abort(device: int) -> None:
+    """Abort the connection: a reader blocked in the server would keep the descriptor alive."""
+    try:
+        connections = Path("/sys/fs/fuse/connections")
+        for connection in connections.iterdir():
+            (connection / "abort").write_text("1")
+    except OSError:
+        pass
+    os.close(device)
