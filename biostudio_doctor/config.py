@@ -6,11 +6,12 @@ The classes are the reference: their descriptions become `config init` and docs/
 import difflib
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, structs
 
 from biostudio_doctor.errors import ConfigError
 
@@ -66,7 +67,7 @@ class Config(Settings, frozen=True, kw_only=True):
         str, Meta(description="Which requirements: 'published' or 'vendor-installer'.")
     ] = "published"
     timeout: Annotated[
-        Annotated[float, Meta(gt=0)] | None,
+        Annotated[float, Meta(gt=0, le=86400)] | None,
         Meta(description="Seconds that any check may take, instead of its own timeout."),
     ] = None
     skip: Annotated[
@@ -84,17 +85,19 @@ class Config(Settings, frozen=True, kw_only=True):
     ] = field(default_factory=dict)
 
 
-def load(path: Path | None) -> Config:
+def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Config:
     """Read the configuration, or the defaults where no file is named and none is installed.
+
+    `overrides` are keys that the command line sets instead.
 
     Raises:
         ConfigError: if a named file is missing, or the file cannot be read or understood.
     """
-    if path is None:
-        if not DEFAULT_FILE.exists():
-            return Config()
+    if path is None and DEFAULT_FILE.exists():
         path = DEFAULT_FILE
-    return parse(_read(path), str(path))
+    config = parse(_read(path), str(path)) if path else Config()
+    given = convert(overrides or {}, Config, "command line")
+    return structs.replace(config, **{key: getattr(given, key) for key in overrides or {}})
 
 
 def parse(text: str, source: str) -> Config:

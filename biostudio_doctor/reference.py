@@ -89,6 +89,12 @@ def toml_value(value: Any) -> str:
     return "{}" if isinstance(value, dict) else f"{value}"
 
 
+def schema(model: type[Struct]) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a public Struct."""
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, **msgspec.json.schema(model)}
+
+
 def config_template() -> str:
     """A configuration file with every key, commented out, its meaning above it."""
     lines = ["# biostudio-doctor: every key with its default. Uncomment what you change.", ""]

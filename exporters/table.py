@@ -17,9 +17,9 @@ COLORS = {
     Status.SKIP: "bright_black",
     Status.PASS: "green",
 }
-_STATUS_WIDTH = 6
 _READABLE = 110  # columns: no sentence is set wider
-_CHECK = "CHECK"
+_HEADERS = ("STATUS", "CHECK", "FINDING")
+_PADDING = 2  # what tabulate adds to the width of a header, and puts between columns
 
 
 def render(report: Report, style: Style) -> str:
@@ -42,8 +42,9 @@ def _heading(report: Report, style: Style) -> str:
 
 def _table(report: Report, style: Style) -> str:
     ids = [result.id for result in report.results]
-    check_width = max([len(_CHECK), *(len(check_id) for check_id in ids)])
-    finding_width = max(20, min(_READABLE, style.width - _STATUS_WIDTH - check_width - 4))
+    check_width = max([len(_HEADERS[1]) + _PADDING, *(len(check_id) for check_id in ids)])
+    taken = len(_HEADERS[0]) + check_width + 3 * _PADDING
+    finding_width = max(20, min(_READABLE, style.width - taken))
     rows: list[str | list[str]] = []
     group = ""
     for result in report.results:
@@ -51,11 +52,12 @@ def _table(report: Report, style: Style) -> str:
             rows.append(SEPARATING_LINE)
         group = result.id.partition(".")[0]
         for index, finding in enumerate(result.findings):
-            lines = textwrap.wrap(finding.summary, finding_width) or [""]
+            lines = _wrapped(finding.summary, style, width=finding_width).split("\n")
             status = _styled(finding.status, finding.status, style)
             rows.append([status, result.id if not index else "", lines[0]])
             rows += [["", "", line] for line in lines[1:]]
-    return tabulate(rows, headers=["STATUS", _CHECK, "FINDING"], disable_numparse=True)
+    table = tabulate(rows, headers=_HEADERS, disable_numparse=True)
+    return "\n".join(line.rstrip() for line in table.splitlines())
 
 
 def _next_steps(report: Report, style: Style) -> Iterator[str]:
@@ -97,7 +99,7 @@ def _remedy_lines(remedy: Remedy, style: Style) -> Iterator[str]:
     if remedy.commands:
         yield "   As root:" if remedy.as_root else "   Run:"
         for command in remedy.commands:  # never wrapped: a command must survive being copied
-            yield from textwrap.indent(command, " " * 6).split("\n")
+            yield from textwrap.indent(text.printable(command), " " * 6).split("\n")
 
 
 def _sources(findings: Iterable[Finding], style: Style) -> Iterator[str]:
@@ -113,30 +115,33 @@ def _verdict(report: Report, style: Style) -> str:
         Status.FAIL: "failed", Status.ERROR: "could not be determined", Status.WARN: "warned",
         Status.SKIP: "skipped", Status.PASS: "passed",
     }  # fmt: skip
-    said = [
-        _styled(f"{counts[status]} {words[status]}", status, style)
+    said = {
+        status: f"{counts[status]} {words[status]}".replace(" ", "\xa0")  # kept on one line
         for status in SEVERITY
         if counts.get(status)
-    ]
-    line = f"{text.listing(said)} in {report.duration_seconds:.1f} s."
+    }
+    line = _wrapped(f"{text.listing(said.values())} in {report.duration_seconds:.1f} s.", style)
+    for status, phrase in said.items():
+        line = line.replace(phrase, _styled(phrase.replace("\xa0", " "), status, style))
     if counts.get(Status.FAIL):
         end = "This host does not meet BioStudio's requirements yet."
     elif counts.get(Status.ERROR):
         end = "Nothing failed, but not everything could be determined."
     elif counts.get(Status.WARN):
         end = "BioStudio can be installed here; the warnings are below its recommendations."
+    elif not counts.get(Status.PASS):
+        end = "Nothing was determined: every check was skipped."
     else:
         end = "Nothing stands against BioStudio in what was checked."
     return f"{line}\n{_bold(end, style)}"
 
 
-def _wrapped(line: str, style: Style, indent: str = "") -> str:
+def _wrapped(words: str, style: Style, indent: str = "", width: int = _READABLE) -> str:
     return textwrap.fill(
-        line,
-        max(20, min(style.width, _READABLE)),
+        text.printable(words),
+        min(style.width, width),
         subsequent_indent=indent,
         break_on_hyphens=False,
-        break_long_words=False,
     )
 
 

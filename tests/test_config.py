@@ -39,6 +39,8 @@ MALFORMED = {
     "port zero": ("[ports]\nhttps = 0", "ports.https: expected a whole number >= 1"),
     "port is a text": ("[ports]\nhttp = '80'", "ports.http: expected a whole number, got a text"),
     "negative timeout": ("timeout = -1", "timeout: expected a number > 0"),
+    "timeout is no number": ("timeout = nan", "timeout: expected a number > 0"),
+    "timeout without end": ("timeout = inf", "timeout: expected a number <= 86400"),
     "timeout is a text": ("timeout = 'long'", "timeout: expected a number, got a text"),
     "skip is no list": ("skip = 'gpu.*'", "skip: expected a list, got a text"),
     "skip matches nothing": ("skip = ['gpux.*']", "no check matches 'gpux.*'"),

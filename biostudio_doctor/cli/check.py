@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import click
-from msgspec import structs
 
 from biostudio_doctor import config as configuration
 from biostudio_doctor import plan as planning
@@ -45,7 +44,7 @@ _INTERRUPTED = 130
 @click.option("--deep", is_flag=True, help="Also run what puts a load on this host.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=float,
     metavar="SECONDS",
     help="How long any one check may take, instead of its own timeout.",
 )
@@ -90,9 +89,7 @@ def check(
         raise DoctorError(f"--host-root: {host_root} is no directory")
     given = {"role": role, "phase": phase, "platform": platform, "profile": profile,
              "timeout": timeout}  # fmt: skip
-    config = structs.replace(
-        configuration.load(config_file), **{key: value for key, value in given.items() if value}
-    )
+    config = configuration.load(config_file, {k: v for k, v in given.items() if v is not None})
     plan = planning.make(
         config,
         source=str(config_file or configuration.DEFAULT_FILE),
@@ -163,7 +160,7 @@ def _load_exporter(name: str) -> Exporter:
 def _style(output_file: Path | None, no_color: bool) -> Style:
     terminal = output_file is None and sys.stdout.isatty()
     color = terminal and not no_color and not os.environ.get("NO_COLOR")
-    return Style(width=max(40, shutil.get_terminal_size((80, 24)).columns), color=color)
+    return Style(width=max(60, shutil.get_terminal_size((80, 24)).columns), color=color)
 
 
 def _refuse_unwritable(path: Path | None) -> None:

@@ -18,7 +18,7 @@ class ScratchFacts(Struct):
     free_bytes: int | None
 
 
-class ScratchSettings(Settings):
+class ScratchSettings(Settings, frozen=True, kw_only=True):
     path: Annotated[str, Meta(description="Where the scratch area is.")] = "/"
     least_bytes: Annotated[int, Meta(description="What it must have free.")] = 1
 

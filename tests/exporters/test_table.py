@@ -1,0 +1,84 @@
+"""The table: readable at every width, worst first, and one step for what one remedy mends."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
+
+from biostudio_doctor.exporter import Style
+from biostudio_doctor.exporters.table import render
+from biostudio_doctor.model import Finding, Remedy, Report, Result, Status, worst
+from tests.conftest import report
+
+LONG = "The file system of the metadata storage has less room than it should. " * 3
+COMMAND = "curl -fsSL https://example.org/" + "a-very-long-path/" * 8 + " | less"
+FINDINGS = (
+    Finding(Status.PASS, "a", "All is well."),
+    Finding(Status.WARN, "b", LONG.strip(), remedy=Remedy("Give it more room.")),
+    Finding(Status.FAIL, "c", "It is missing.", remedy=Remedy("Get it.", (COMMAND, "true"))),
+    Finding(Status.ERROR, "d", "It could not be seen."),
+    Finding(Status.SKIP, "e", "It does not apply here."),
+)
+
+
+def made(*findings: Finding) -> Report:
+    status = worst(finding.status for finding in findings)
+    result = Result(id="lab.check", title="A check", status=status, findings=findings)
+    counts = {status: sum(item.status is status for item in findings) for status in Status}
+    return structs.replace(report(), results=(result,), status=status, summary=counts)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_no_line_is_wider_than_the_terminal_but_commands(width: int) -> None:
+    lines = render(made(*FINDINGS), Style(width=width)).splitlines()
+    assert [line for line in lines if len(line) > width and COMMAND not in line] == []
+    assert sum(line.strip() == COMMAND for line in lines) == 1  # a command survives being copied
+    assert not any(line != line.rstrip() for line in lines)
+
+
+@given(st.integers(60, 250), st.text(st.characters(codec="utf-8"), max_size=300))
+def test_any_words_at_any_width(width: int, words: str) -> None:
+    shown = render(made(Finding(Status.FAIL, "x", words)), Style(width=width))
+    assert shown.endswith("\n") and "FAIL lab.check" in shown
+
+
+def test_steps_are_worst_first_and_leave_out_what_needs_none() -> None:
+    shown = render(made(*FINDINGS), Style())
+    assert re.findall(r"^\d\. (\w+) ", shown, re.MULTILINE) == ["FAIL", "ERROR", "WARN"]
+    assert "1 failed, 1 could not be determined, 1 warned, 1 skipped and 1 passed in" in shown
+    assert "This host does not meet BioStudio's requirements yet." in shown
+
+
+def test_findings_with_one_remedy_are_one_step() -> None:
+    remedy = Remedy("Ask the network team.")
+    hosts = [Finding(Status.FAIL, name, f"{name} is blocked.", remedy=remedy) for name in "ab"]
+    shown = render(made(*hosts), Style())
+    assert shown.count("Ask the network team.") == 1
+    assert "1. FAIL lab.check: 2 findings\n   - a is blocked.\n   - b is blocked." in shown
+
+
+@pytest.mark.parametrize(
+    ("statuses", "verdict"),
+    [
+        ((Status.PASS,), "Nothing stands against BioStudio in what was checked."),
+        ((Status.PASS, Status.WARN), "BioStudio can be installed here;"),
+        ((Status.WARN, Status.ERROR), "Nothing failed, but not everything could be determined."),
+        ((Status.SKIP,), "Nothing was determined: every check was skipped."),
+    ],
+)
+def test_the_verdict(statuses: tuple[Status, ...], verdict: str) -> None:
+    assert verdict in render(report(*statuses), Style())
+
+
+def test_colour_is_only_where_it_is_wanted() -> None:
+    assert "\x1b" not in render(made(*FINDINGS), Style(color=False))
+    coloured = render(made(*FINDINGS), Style(color=True))
+    assert "\x1b[31mfail" in coloured
+    assert re.sub(r"\x1b\[\d+m", "", coloured) == render(made(*FINDINGS), Style())
+
+
+def test_control_characters_of_a_host_never_reach_the_terminal() -> None:
+    shown = render(made(Finding(Status.FAIL, "x", "bad \x1b]0;title\x07 \x9b31m name")), Style())
+    assert not set(shown) & {"\x1b", "\x07", "\x9b"}

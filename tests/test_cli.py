@@ -1,0 +1,223 @@
+"""The command line: exit codes, one clear line for wrong usage, and nobody sees a traceback."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from biostudio_doctor import __version__
+from biostudio_doctor.model import Report, Result, Status
+from biostudio_doctor.runner import exit_code
+from tests.conftest import report
+
+DOCTOR = [sys.executable, "-m", "biostudio_doctor"]
+
+
+def doctor(
+    *arguments: str, cwd: Path | None = None, **env: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*DOCTOR, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=cwd,
+        env={**os.environ, **env},
+        check=False,
+    )
+
+
+def test_version() -> None:
+    done = doctor("--version")
+    assert (done.returncode, done.stdout) == (0, f"biostudio-doctor {__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["check", "nosuch.check"], "no check matches 'nosuch.check'"),
+        (["check", "cpu.cuont"], "did you mean 'cpu.count'?"),
+        (["check", "--skip", "nosuch"], "no check matches 'nosuch'"),
+        (["check", "cpu.count", "--skip", "cpu"], "no check is left to run"),
+        (["check", "--role", "proxy"], "Invalid value for '--role'"),
+        (["check", "--phase", "before"], "Invalid value for '--phase'"),
+        (["check", "--platform", "podman"], "Invalid value for '--platform'"),
+        (["check", "--profile", "mine"], "profile: 'mine' is unknown; known: published"),
+        (["check", "--timeout", "0"], "command line: timeout: expected a number > 0"),
+        (["check", "--timeout", "nan"], "command line: timeout: expected a number > 0"),
+        (["check", "--timeout", "soon"], "Invalid value for '--timeout'"),
+        (["check", "--config", "/nonexistent.toml"], "/nonexistent.toml: the configuration file"),
+        (["check", "--host-root", "/nonexistent"], "--host-root: /nonexistent is no directory"),
+        (["check", "--output", "xml"], "--output: 'xml' is unknown; known: json, table"),
+        (["check", "--output-file", "/nonexistent/x"], "the directory /nonexistent does not exist"),
+        (["check", "--output-file", "/"], "--output-file: / is a directory"),
+        (["check", "--nosuch"], "No such option"),
+        (["explain", "cpu.*"], "means several checks: cpu.count"),
+        (["explain", "nosuch"], "no check matches 'nosuch'"),
+        (["explain"], "Missing argument"),
+        (["config", "validate", "/nonexistent"], "the configuration file does not exist"),
+        (["config", "init", "/nonexistent/x"], "the directory /nonexistent does not exist"),
+        (["schema", "nosuch"], "'nosuch'"),
+        (["nosuch"], "No such command 'nosuch'"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(arguments: list[str], said: str) -> None:
+    done = doctor(*arguments)
+    assert done.returncode == 2 and done.stdout == ""
+    assert said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_help_names_the_exit_codes() -> None:
+    done = doctor("check", "--help")
+    assert done.returncode == 0 and "2 wrong usage or configuration" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("statuses", "strict", "code"),
+    [
+        ("pass", False, 0),
+        ("pass skip", True, 0),
+        ("pass warn", False, 0),
+        ("pass warn", True, 1),
+        ("fail error", False, 1),
+        ("error warn", False, 3),
+        ("error warn", True, 1),
+        ("error pass", True, 3),
+    ],
+)
+def test_exit_codes(statuses: str, strict: bool, code: int) -> None:
+    assert exit_code(report(*[Status(status) for status in statuses.split()]), strict) == code
+
+
+def test_exit_code_of_a_run() -> None:
+    done = doctor("check", "cpu.count", "--output", "json")
+    status = json.loads(done.stdout)["status"]
+    assert done.returncode == {"pass": 0, "warn": 0, "fail": 1}[status]
+    strict = doctor("check", "cpu.count", "--strict")
+    assert strict.returncode == {"pass": 0, "warn": 1, "fail": 1}[status]
+
+
+def test_json_keeps_to_the_published_schema() -> None:
+    schema = json.loads(doctor("schema", "report").stdout)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    written = json.loads(doctor("check", "cpu", "memory", "os", "--output", "json").stdout)
+    jsonschema.validate(written, schema)
+    assert written["schema_version"] == "1.0"
+    (result,) = [result for result in written["results"] if result["id"] == "cpu.count"]
+    assert {"id", "status", "findings", "observation", "duration_seconds"} <= set(result)
+    assert result["observation"]["online"] >= 1
+
+
+def test_the_report_s_types_are_those_of_the_schema() -> None:
+    """Every field of the report is described, so that a reader need not guess."""
+    schema = json.loads(doctor("schema", "report").stdout)
+    for model in (Report, Result):
+        assert set(schema["$defs"][model.__name__]["properties"]) == set(model.__struct_fields__)
+
+
+def test_globs_groups_and_skip() -> None:
+    done = doctor("check", "cpu", "*.total", "--skip", "cpu.load", "--output", "json")
+    ids = [result["id"] for result in json.loads(done.stdout)["results"]]
+    assert ids == ["cpu.count", "cpu.features", "memory.total"]
+
+
+def test_offline_and_deep_are_skips_that_say_why() -> None:
+    done = doctor("check", "egress", "storage.performance", "--offline", "--output", "json")
+    for result in json.loads(done.stdout)["results"]:
+        assert result["status"] == "skip" and "Not asked: it" in result["findings"][0]["summary"]
+    assert done.returncode == 0
+
+
+def test_output_file_is_private_and_replaced_whole(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    file.write_text("old")
+    file.chmod(0o644)
+    done = doctor("check", "cpu.count", "--output", "json", "--output-file", str(file))
+    assert done.stdout == "" and json.loads(file.read_text())["results"]
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_a_full_disk_leaves_nothing_half() -> None:
+    done = doctor("check", "cpu.count", "--output-file", "/proc/x")
+    assert done.returncode == 2 and "/proc/x cannot be written" in done.stderr
+
+
+def test_a_closed_pipe_is_no_traceback() -> None:
+    done = subprocess.run(
+        ["bash", "-c", 'set -o pipefail; "$@" | true', "bash", *DOCTOR, "list"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr and "Exception" not in done.stderr
+
+
+def test_in_an_ascii_locale_nothing_breaks() -> None:
+    done = doctor("check", "cpu.count", "os", PYTHONIOENCODING="ascii", LC_ALL="C")
+    assert "Traceback" not in done.stderr and "cpu.count" in done.stdout
+
+
+def on_terminal(*arguments: str, **env: str) -> str:
+    """What a terminal of 80 columns shows."""
+    terminal, ours = pty.openpty()
+    with subprocess.Popen(
+        [*DOCTOR, *arguments],
+        stdout=ours,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "80", **env},
+    ):
+        os.close(ours)
+        shown = b""
+        while True:
+            try:
+                data = os.read(terminal, 4096)
+            except OSError:  # the other end is closed
+                break
+            shown += data
+    os.close(terminal)
+    return shown.decode()
+
+
+def test_colour_only_on_a_terminal_and_only_if_wanted() -> None:
+    assert "\x1b[" in on_terminal("check", "cpu.count")
+    assert "\x1b[" not in on_terminal("check", "cpu.count", NO_COLOR="1")
+    assert "\x1b[" not in on_terminal("check", "cpu.count", "--no-color")
+    assert "\x1b[" not in doctor("check", "cpu.count").stdout
+
+
+def test_an_interrupt_ends_it_at_once_and_quietly(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    config = tmp_path / "config.toml"
+    config.write_text("")
+    with subprocess.Popen(
+        [*DOCTOR, "check", "egress.hosts", "--config", str(config)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A proxy that accepts nothing keeps the check busy without any traffic.
+        env={**os.environ, "HTTPS_PROXY": "http://127.0.0.1:1", "http_proxy": ""},
+    ) as process:
+        time.sleep(0.15)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    assert "Traceback" not in err
+    assert process.returncode in (130, 1, 3), (out, err)
+
+
+def test_list_names_every_check_and_explain_explains_it() -> None:
+    listed = [line.split()[0] for line in doctor("list").stdout.splitlines()[2:]]
+    assert len(listed) == len(set(listed)) >= 18
+    for check_id in ("cpu.count", "storage.capacity"):
+        page = doctor("explain", check_id).stdout
+        for part in (f"# {check_id}: ", "Why: ", "Mend: ", "Requirement:", "Runs: "):
+            assert part in page

@@ -1,0 +1,48 @@
+"""The documentation is true: generated pages are fresh, and commands that it shows exist."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from biostudio_doctor.cli import cli
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_generated_pages_are_fresh(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, ROOT / "docs/generate.py", tmp_path], check=True)
+    written = {page.name: page.read_text() for page in tmp_path.iterdir()}
+    assert written == {name: (ROOT / "docs" / name).read_text() for name in written}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_shown_exist(page: Path) -> None:
+    """Every `biostudio-doctor ...` in code is a command with options that it has."""
+    code = re.findall(r"```(?:sh|console)\n(.*?)```", page.read_text(), re.DOTALL)
+    code += re.findall(r"`([^`\n]+)`", page.read_text())
+    for line in "\n".join(code).replace("\\\n", " ").splitlines():
+        found = re.search(r"biostudio-doctor ((?:check|list|explain|config|schema)\b.*)", line)
+        if not found:
+            continue
+        name, *words = found[1].split()
+        command = cli.get_command(None, name)  # type: ignore[arg-type]
+        known = {option for parameter in command.params for option in parameter.opts}
+        for word in words:
+            if word.startswith("-"):
+                assert word.partition("=")[0] in known, line
+
+
+def test_the_plug_in_shown_is_the_one_that_is_tested() -> None:
+    page = (ROOT / "docs/plugins.md").read_text()
+    for file in ("acme_doctor.py", "pyproject.toml"):
+        assert (ROOT / "tests/plugins/acme" / file).read_text() in page

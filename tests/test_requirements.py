@@ -1,0 +1,112 @@
+"""The data file says what the published document says, and profiles replace only what they name."""
+
+from pathlib import Path
+
+import pytest
+
+from biostudio_doctor import requirements
+from biostudio_doctor.errors import ConfigError
+from biostudio_doctor.model import Status, Strength
+from biostudio_doctor.requirements import Quantity
+
+PUBLISHED = requirements.load()
+VENDOR = requirements.load("vendor-installer")
+
+
+def test_the_published_values() -> None:
+    assert {system.os_id: system.minimum for system in PUBLISHED.systems} == {
+        "centos": "6.5",
+        "rhel": "",
+        "debian": "10",
+        "ubuntu": "18.04",
+    }
+    amounts = {
+        name: PUBLISHED.quantity(name).value
+        for name in (
+            "cpu.cores", "memory.total", "storage.app", "storage.metadata", "storage.user",
+        )
+    }  # fmt: skip
+    assert list(amounts.values()) == [16, 32e9, 40e9, 50e9, 500e9]
+    assert PUBLISHED.feature("gpu").strength is Strength.OPTIONAL
+    assert PUBLISHED.feature("runtime.engine").strength is Strength.REQUIRED
+
+
+def test_the_published_ports() -> None:
+    ports = {
+        port.service: (port.port, port.image, port.reach) for port in PUBLISHED.ports("all-in-one")
+    }
+    assert ports == {
+        "http": (80, "bioproxy", "public"),
+        "https": (443, "bioproxy", "public"),
+        "memcached": (11121, "bioproxy", "lan"),
+        "redis": (6379, "bioproxy", "lan"),
+        "postgresql": (5432, "bioproxy", "lan"),
+        "workspace": (18000, "biostudio", "lan"),
+        "app": (11123, "biostudio", "lan"),
+        "mqtt-websocket": (9001, "biostudio", "lan"),
+        "mqtt-tcp": (1883, "biostudio", "lan"),
+        "job": (11300, "biostudio", "lan"),
+    }
+    assert {port.service for port in PUBLISHED.ports("bioproxy") if port.changeable} == {
+        "http", "https",
+    }  # fmt: skip
+    assert len(PUBLISHED.ports("biostudio")) == 5
+
+
+def test_every_published_domain_has_a_concrete_host() -> None:
+    required = [host for host in PUBLISHED.hosts if host.strength is Strength.REQUIRED]
+    assert {host.domain for host in required} == {
+        "*.bioturing.com", "*.anaconda.org", "*repo.anaconda.com", "Amazon S3",
+    }  # fmt: skip
+    assert not any("*" in host.host for host in PUBLISHED.hosts)
+
+
+def test_every_requirement_names_its_place() -> None:
+    for requirement in (*PUBLISHED, *VENDOR):
+        assert requirement.source and requirement.section and requirement.says
+
+
+@pytest.mark.parametrize(
+    ("requirement", "amount", "status"),
+    [
+        (PUBLISHED.quantity("memory.total"), 31 * 2**30, None),  # what 32 GiB of modules report
+        (PUBLISHED.quantity("memory.total"), 16e9, Status.WARN),
+        (PUBLISHED.quantity("memory.total"), 4e9, Status.FAIL),
+        (VENDOR.quantity("memory.total"), 62 * 2**30, None),  # what a 64 GB machine reports
+        (VENDOR.quantity("memory.total"), 59 * 2**30, Status.FAIL),  # the installer stops
+    ],
+)
+def test_the_lines_are_fair_to_real_machines(
+    requirement: Quantity, amount: float, status: Status | None
+) -> None:
+    assert (None if amount >= requirement.value else requirement.shortfall(amount)) is status
+
+
+def test_a_profile_replaces_only_what_it_names() -> None:
+    assert VENDOR.quantity("storage.app").value == 100e9
+    assert VENDOR.quantity("storage.user") == PUBLISHED.quantity("storage.user")
+    assert VENDOR.quantity("storage.app").source != PUBLISHED.quantity("storage.app").source
+    assert requirements.profiles() == ["published", "vendor-installer"]
+
+
+def test_an_unknown_profile_is_one_clear_line() -> None:
+    with pytest.raises(ConfigError, match="profile: 'mine' is unknown; known: published, vendor"):
+        requirements.load("mine")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("nonsense", "Expected"),
+        (
+            "[document]\ntitle='x'\n[profiles.published]\ntitle='y'\n[[ports]]\nid='port.x'",
+            "ports.port.x",
+        ),
+    ],
+)
+def test_a_broken_data_file_names_its_place(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "requirements.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=said) as caught:
+        requirements.load(data_file=file)
+    assert str(file) in str(caught.value)
