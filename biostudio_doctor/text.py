@@ -28,6 +28,14 @@ def both_sizes(count: float) -> str:
     return f"{count:.0f} bytes"
 
 
+def printable(words: str) -> str:
+    """Words that cannot steer a terminal: control characters become U+FFFD, but not a line's end."""
+    return "".join(
+        character if character.isprintable() or character in "\n\xa0" else "\ufffd"
+        for character in words
+    )
+
+
 def number(count: int, noun: str, plural: str = "") -> str:
     """A count with its noun: 1 core, 2 cores."""
     return f"{count} {noun if count == 1 else plural or noun + 's'}"

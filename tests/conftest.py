@@ -1,16 +1,18 @@
 """What all tests share: fixture trees below a temporary host.root, and contexts for checks."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from biostudio_doctor import config as configuration
 from biostudio_doctor import requirements
 from biostudio_doctor.check import Check, Context
 from biostudio_doctor.host import Host
-from biostudio_doctor.model import Finding, Machine, Scope
+from biostudio_doctor.model import Finding, Machine, Report, Result, Scope, Status, worst
 
 Tree = Mapping[str, str | bytes | None]
 MakeHost = Callable[[Tree], Host]
@@ -75,6 +77,26 @@ def context(
         requirements=requirements.load(settled.profile),
         config=settled,
     )
+
+
+def report(*statuses: Status, **changes: Any) -> Report:
+    """A report of one check with a finding of each status."""
+    findings = tuple(
+        Finding(status, f"subject {number}", f"This is {status}.")
+        for number, status in enumerate(statuses)
+    )
+    result = Result(id="lab.check", title="A check", status=worst(statuses), findings=findings)
+    whole = Report(
+        tool_version="1.0",
+        started_at=datetime(2026, 11, 24, tzinfo=UTC),
+        duration_seconds=0.5,
+        status=worst(statuses),
+        scope=context().scope,
+        machine=DEBIAN,
+        results=(result,),
+        summary={status: statuses.count(status) for status in Status},
+    )
+    return structs.replace(whole, **changes)
 
 
 def judge(check: Check[Any], facts: Any) -> dict[str, Finding]:

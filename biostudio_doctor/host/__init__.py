@@ -54,9 +54,11 @@ class Host:
         """Say what the calling check does, in case it never comes back from it."""
         if self._on_activity:
             self._on_activity(activity)
-        yield
-        if self._on_activity:
-            self._on_activity("")
+        try:
+            yield
+        finally:
+            if self._on_activity:
+                self._on_activity("")
 
     @property
     def process(self) -> str:
@@ -69,6 +71,13 @@ class Host:
     def path(self, path: str) -> str:
         """Where a path of the host really lies, its symbolic links followed below the root."""
         return path if self.is_local else self._resolve(path)
+
+    def real_path(self, path: str) -> str:
+        """The path in the host's own terms, without symbolic links; what does not exist stays."""
+        with self.doing(f"follow {path}"):
+            if self.is_local:
+                return os.path.realpath(path)
+            return self._resolve(path).removeprefix(self.root) or "/"
 
     def read_bytes(self, path: str, limit: int = READ_LIMIT) -> bytes:
         """The first `limit` bytes of a regular file; never waits on a pipe or a device."""
@@ -93,7 +102,10 @@ class Host:
     def exists(self, path: str) -> bool:
         """Whether the path leads to something, as far as this user may know."""
         with self.doing(f"look for {path}"):
-            return os.path.exists(self.path(path))
+            try:
+                return os.path.exists(self.path(path))
+            except OSError:  # a loop of links below the root
+                return False
 
     def listdir(self, path: str) -> list[str]:
         """The sorted names in a directory."""

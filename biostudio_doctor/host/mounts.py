@@ -6,17 +6,34 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+#: Object stores behind a file system: no hard links, no atomic rename, a file at a time.
+OBJECT_TYPES = frozenset({
+    "fuse.blobfuse", "fuse.blobfuse2", "fuse.gcsfuse", "fuse.goofys", "fuse.mount-s3",
+    "fuse.mountpoint-s3", "fuse.rclone", "fuse.s3fs",
+})  # fmt: skip
 #: File systems whose data is on other machines.
-NETWORK_TYPES = frozenset({
+NETWORK_TYPES = OBJECT_TYPES | {
     "9p", "afs", "beegfs", "ceph", "cifs", "fuse.ceph", "fuse.glusterfs", "fuse.juicefs",
-    "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "gfs2", "glusterfs", "gpfs", "lustre", "nfs", "nfs4",
-    "ocfs2", "orangefs", "smb3", "smbfs", "virtiofs",
+    "fuse.sshfs", "gfs2", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "ocfs2", "orangefs", "smb3",
+    "smbfs", "virtiofs",
+}  # fmt: skip
+#: Local file systems that keep owners and permissions and survive a crash.
+LOCAL_TYPES = frozenset({
+    "bcachefs", "btrfs", "ext3", "ext4", "f2fs", "jfs", "nilfs2", "reiserfs", "xfs", "zfs",
+})  # fmt: skip
+#: Those that live in memory.
+MEMORY_TYPES = frozenset({"devtmpfs", "ramfs", "tmpfs"})
+#: Those that keep no POSIX owners and permissions of their own. ntfs-3g calls itself fuseblk.
+OWNERLESS_TYPES = frozenset({
+    "cifs", "exfat", "fuse.exfat", "fuse.sshfs", "fuseblk", "hfs", "hfsplus", "iso9660", "msdos",
+    "ntfs", "ntfs3", "smb3", "smbfs", "vfat",
 })  # fmt: skip
 _ESCAPE = re.compile(r"\\([0-7]{3})")
+_USER = re.compile(r"(?<=//)[^/@]*@")
 
 
 class Mount(Struct, frozen=True, kw_only=True):
-    """One line of mountinfo. Escapes such as \\040 are undone."""
+    """One line of mountinfo. Escapes such as \\040 are undone, users in sources left out."""
 
     mount_id: int
     device: str  # major:minor; equal numbers are one file system, whatever the source says
@@ -42,7 +59,7 @@ class Mount(Struct, frozen=True, kw_only=True):
 
 def parse_mountinfo(text: str) -> list[Mount]:
     """Read mountinfo; lines that are no such lines are passed over."""
-    return [mount for line in text.splitlines() if (mount := _parse_line(line))]
+    return [mount for line in text.split("\n") if (mount := _parse_line(line))]
 
 
 def mount_of(path: str, mounts: Sequence[Mount]) -> Mount | None:
@@ -65,16 +82,22 @@ def _parse_line(line: str) -> Mount | None:
         return Mount(
             mount_id=int(mount_id),
             device=device,
-            root=_unescape(root),
-            target=_unescape(target),
+            root=unescape(root),
+            target=unescape(target),
             options=tuple(options.split(",")),
             type=fs_type,
-            source=_unescape(source),
+            source=without_user(unescape(source)),
             super_options=tuple(super_options.split(",")),
         )
     except ValueError:
         return None
 
 
-def _unescape(text: str) -> str:
+def without_user(source: str) -> str:
+    """A source such as https://user:password@host/share without what is nobody's business."""
+    return _USER.sub("", source)
+
+
+def unescape(text: str) -> str:
+    """Undo the octal escapes that mountinfo and fstab(5) write spaces and tabs with."""
     return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), text)

@@ -1,0 +1,195 @@
+"""A small internet in network namespaces: a client, the router in its way, and the world behind it.
+
+    client  10.77.0.2 fd77::2  --  router (firewall, proxy) 10.77.0.1 fd77::1
+                                     |
+    world   203.0.113.0/24, 2001:db8:1::/64: resolvers, web servers
+
+Addresses are of the documentation ranges (RFC 5737, RFC 3849): no route leads out, so no traffic
+leaves the machine. Everything made here is undone by `close`, processes by their ids.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+CLIENT, ROUTER, WORLD = "client", "router", "world"
+NAMES = (CLIENT, ROUTER, WORLD)
+CLIENT4, ROUTER4, WORLD4 = "10.77.0.2", "10.77.0.1", "203.0.113.1"
+CLIENT6, ROUTER6, WORLD6 = "fd77::2", "fd77::1", "2001:db8:1::1"
+
+
+def why_not() -> str | None:
+    """Why namespaces cannot be made here, or None if they can."""
+    if os.geteuid() != 0:
+        return "needs root to make network namespaces"
+    if not shutil.which("ip"):
+        return "needs ip, of the package iproute2"
+    name = f"bd{os.getpid()}try"
+    done = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
+    if done.returncode:
+        return f"network namespaces are not allowed here: {done.stderr.strip()}"
+    subprocess.run(["ip", "netns", "delete", name], check=True)
+    return None
+
+
+class Network:
+    """Three namespaces, joined; servers run in them, and faults are put into the router."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._prefix = f"bd{os.getpid()}"
+        self._processes: list[subprocess.Popen[bytes]] = []
+        try:
+            self._build()
+        except BaseException:
+            self.close()
+            raise
+
+    def namespace(self, name: str) -> str:
+        """The name that `ip netns` knows it by."""
+        return f"{self._prefix}{name}"
+
+    def run(
+        self, name: str, command: Sequence[str], *, check: bool = True, **options: object
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in a namespace to its end."""
+        done: subprocess.CompletedProcess[str] = subprocess.run(  # type: ignore[call-overload]
+            ["ip", "netns", "exec", self.namespace(name), *command],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            **options,
+        )
+        assert not check or done.returncode == 0, f"{command}: {done.stderr}{done.stdout}"
+        return done
+
+    def start(
+        self, name: str, command: Sequence[str], **options: object
+    ) -> subprocess.Popen[bytes]:
+        """Start a server in a namespace; it is ended by `stop` or `close`."""
+        log = (self.directory / f"{Path(command[0]).name}-{len(self._processes)}.log").open("wb")
+        with log:
+            process: subprocess.Popen[bytes] = subprocess.Popen(  # type: ignore[call-overload]
+                ["ip", "netns", "exec", self.namespace(name), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **options,
+            )
+        self._processes.append(process)
+        return process
+
+    def stop(self, process: subprocess.Popen[bytes]) -> None:
+        """End a server and what it started."""
+        if process in self._processes:
+            self._processes.remove(process)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(3)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(3)
+
+    def wait_for(self, name: str, address: str, port: int, seconds: float = 20) -> None:
+        """Until a TCP server of a namespace listens."""
+        family = "-6" if ":" in address else "-4"
+        query = ["ss", family, "-Hltn", f"src [{address}]:{port} or src :{port}"]
+        deadline = time.monotonic() + seconds
+        while not self.run(name, query, check=False).stdout.strip():
+            assert time.monotonic() < deadline, f"nothing listens on {address}:{port}"
+            time.sleep(0.02)
+
+    def firewall(self, rules: str) -> None:
+        """Replace the router's forwarding rules: nft statements, one a line; '' lets all pass."""
+        lines = "\n".join(f"    {line}" for line in rules.strip().splitlines())
+        ruleset = (
+            "flush ruleset\ntable inet lab {\n  chain forward {\n"
+            f"    type filter hook forward priority 0;\n{lines}\n  }}\n}}\n"
+        )
+        self.run(ROUTER, ["nft", "-f", "-"], input=ruleset)
+
+    def slow_down(self, delay: float, loss: float) -> None:
+        """Send everything between client and world by a path with a one-way delay and a loss."""
+        ends = self.namespace(ROUTER), self.namespace(WORLD)
+        script = Path(__file__).with_name("slow_path.py")
+        self.start(ROUTER, [sys.executable, str(script), *ends, str(delay), str(loss)])
+        for name, routes in (
+            (ROUTER, ("203.0.113.0/25", "2001:db8:1::/65")),
+            (WORLD, ("10.77.0.0/24", "fd77::/64")),
+        ):
+            deadline = time.monotonic() + 10
+            while self.run(name, ["ip", "link", "set", "slow", "up"], check=False).returncode:
+                assert time.monotonic() < deadline, "the slow path does not start"
+                time.sleep(0.02)
+            for route in routes:
+                self.run(name, ["ip", "route", "add", route, "dev", "slow"])
+
+    def resolvers(self, *addresses: str) -> None:
+        """Write the client's resolv.conf, as `ip netns exec` shows it there."""
+        place = Path("/etc/netns") / self.namespace(CLIENT)
+        place.mkdir(parents=True, exist_ok=True)
+        lines = [f"nameserver {address}\n" for address in addresses]
+        (place / "resolv.conf").write_text("".join(lines) + "options timeout:1 attempts:1\n")
+
+    def close(self) -> None:
+        """Undo everything."""
+        for process in list(self._processes):
+            self.stop(process)
+        for name in NAMES:
+            subprocess.run(
+                ["ip", "netns", "delete", self.namespace(name)], capture_output=True, check=False
+            )
+        shutil.rmtree(Path("/etc/netns") / self.namespace(CLIENT), ignore_errors=True)
+
+    def _build(self) -> None:
+        for name in NAMES:
+            subprocess.run(["ip", "netns", "add", self.namespace(name)], check=True)
+            self.run(name, ["ip", "link", "set", "lo", "up"])
+            # Without duplicate address detection IPv6 works at once.
+            self.run(name, ["sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0"])
+        self._join(CLIENT, "eth0", (CLIENT4 + "/24", CLIENT6 + "/64"), ROUTER, "lan",
+                   (ROUTER4 + "/24", ROUTER6 + "/64"))  # fmt: skip
+        self._join(ROUTER, "wan", ("203.0.113.254/24", "2001:db8:1::fe/64"), WORLD, "eth0",
+                   (WORLD4 + "/24", WORLD6 + "/64"))  # fmt: skip
+        for name, via4, via6 in (
+            (CLIENT, ROUTER4, ROUTER6),
+            (WORLD, "203.0.113.254", "2001:db8:1::fe"),
+        ):
+            self.run(name, ["ip", "route", "add", "default", "via", via4])
+            self.run(name, ["ip", "-6", "route", "add", "default", "via", via6])
+        for key in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
+            self.run(ROUTER, ["sysctl", "-qw", f"{key}=1"])
+
+    def _join(
+        self, left: str, left_link: str, left_addresses: Sequence[str],
+        right: str, right_link: str, right_addresses: Sequence[str],
+    ) -> None:  # fmt: skip
+        self.run(left, ["ip", "link", "add", left_link, "type", "veth", "peer", "name", right_link,
+                        "netns", self.namespace(right)])  # fmt: skip
+        for name, link, addresses in (
+            (left, left_link, left_addresses),
+            (right, right_link, right_addresses),
+        ):
+            for address in addresses:
+                nodad = ["nodad"] if ":" in address else []
+                self.run(name, ["ip", "address", "add", address, "dev", link, *nodad])
+            self.run(name, ["ip", "link", "set", link, "up"])
+
+
+def free_port() -> int:
+    """A port of this host that nothing listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
