@@ -1,5 +1,7 @@
 """Distribution families, so that a remedy's commands work on the host they are read on."""
 
+from collections.abc import Mapping
+
 from biostudio_doctor.model import Machine
 
 #: IDs of os-release by family; a derivative not listed here is placed by its ID_LIKE.
@@ -10,6 +12,17 @@ FAMILIES = {
     "arch": ("arch", "manjaro"),
     "alpine": ("alpine",),
 }
+
+_VERSIONS = {
+    "debian": {
+        "wheezy": "7", "jessie": "8", "stretch": "9", "buster": "10", "bullseye": "11",
+        "bookworm": "12", "trixie": "13", "forky": "14",
+    },
+    "ubuntu": {
+        "trusty": "14.04", "xenial": "16.04", "bionic": "18.04", "focal": "20.04",
+        "jammy": "22.04", "noble": "24.04", "resolute": "26.04",
+    },
+}  # fmt: skip
 
 _INSTALL = {
     "debian": "apt-get install -y {}",
@@ -34,6 +47,11 @@ def major(machine: Machine) -> int | None:
     return int(first) if first.isdecimal() else None
 
 
+def based_on(os_id: str, codename: str) -> str:
+    """The version of "debian" or "ubuntu" with this code name, '' if it has none such."""
+    return _VERSIONS.get(os_id, {}).get(codename, "")
+
+
 def install(machine: Machine, **packages: str) -> tuple[str, ...]:
     """The commands that install a package, named by family (debian="chrony", rhel="chrony").
 
@@ -50,10 +68,40 @@ def install(machine: Machine, **packages: str) -> tuple[str, ...]:
 
 
 def service(machine: Machine, action: str, unit: str) -> tuple[str, ...]:
-    """The commands for `enable` (and start), `start`, `restart` or `stop` of a service."""
-    if machine.systemd or family(machine) != "alpine":
-        now = "enable --now" if action == "enable" else action
+    """The commands to `start`, `restart` or `stop` a service.
+
+    `enable` and `disable` start or stop it too, and see to it that it stays so.
+    """
+    if not machine.systemd and family(machine) == "alpine":
+        control, lasting = f"rc-service {unit}", {"enable": "add", "disable": "del"}
+        last = f"rc-update {lasting.get(action)} {unit}"
+    elif not machine.systemd and family(machine) == "rhel" and (major(machine) or 7) < 7:
+        control, lasting = f"service {unit}", {"enable": "on", "disable": "off"}
+        last = f"chkconfig {unit} {lasting.get(action)}"
+    else:
+        now = f"{action} --now" if action in ("enable", "disable") else action
         return (f"systemctl {now} {unit}",)
-    if action == "enable":
-        return (f"rc-update add {unit}", f"rc-service {unit} start")
-    return (f"rc-service {unit} {action}",)
+    if action not in lasting:
+        return (f"{control} {action}",)
+    return (last, f"{control} {'start' if action == 'enable' else 'stop'}")
+
+
+def sysctl(parameters: Mapping[str, int]) -> tuple[str, ...]:
+    """The commands that set kernel parameters now and after every reboot, on any distribution."""
+    file = "/etc/sysctl.d/90-biostudio.conf"
+    lines = (f"echo '{name} = {value}' >> {file}" for name, value in parameters.items())
+    return (*lines, f"sysctl -p {file}")
+
+
+def trust_authority(machine: Machine, file: str) -> tuple[str, ...]:
+    """The commands that make the system trust an authority's certificate, in PEM, named *.crt."""
+    group = family(machine)
+    if group in ("debian", "alpine"):
+        return (f"cp {file} /usr/local/share/ca-certificates/", "update-ca-certificates")
+    if group == "rhel":
+        old = machine.os_id != "fedora" and (major(machine) or 7) < 7
+        enable = ("update-ca-trust force-enable",) if old else ()
+        return (*enable, f"cp {file} /etc/pki/ca-trust/source/anchors/", "update-ca-trust extract")
+    if group == "suse":
+        return (f"cp {file} /etc/pki/trust/anchors/", "update-ca-certificates")
+    return (f"trust anchor --store {file}",) if group == "arch" else ()

@@ -65,6 +65,9 @@ class Finding(Struct, frozen=True, omit_defaults=True):
     expected: Annotated[str, Meta(description="What was wanted.")] = ""
     remedy: Remedy | None = None
     requirement: Requirement | None = None
+    cause: Annotated[
+        str, Meta(description="A stable word for the diagnosed cause, such as 'proxy.auth'.")
+    ] = ""
 
 
 class Result(Struct, frozen=True, kw_only=True):
@@ -99,7 +102,9 @@ class Machine(Struct, frozen=True, kw_only=True):
     os_like: tuple[str, ...] = ()
     os_name: Annotated[str, Meta(description="For people, such as 'Debian GNU/Linux 12'.")] = ""
     os_version: str = ""
-    os_codename: str = ""
+    os_codename: Annotated[
+        str, Meta(description="Of the Debian or Ubuntu it is built on, such as 'jammy'.")
+    ] = ""
     os_source: Annotated[str, Meta(description="The file the distribution was read from.")] = ""
     kernel: str = ""
     architecture: str = ""

@@ -9,6 +9,7 @@ import msgspec
 
 from biostudio_doctor.errors import ConfigError
 from biostudio_doctor.model import Requirement, Status
+from biostudio_doctor.versions import at_least
 
 PUBLISHED = "published"
 DATA_FILE = Path(__file__).with_name("requirements.toml")
@@ -20,6 +21,10 @@ class System(Requirement, frozen=True, kw_only=True, forbid_unknown_fields=True)
     os_id: str
     name: str
     minimum: str
+
+    def met_by(self, version: str) -> bool | None:
+        """Whether this version of the system will do; None where that cannot be told."""
+        return at_least(version, self.minimum) if self.minimum else True
 
 
 class Quantity(Requirement, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,6 +38,43 @@ class Quantity(Requirement, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def shortfall(self, amount: float) -> Status:
         """How bad an amount below `value` is."""
         return Status.WARN if amount >= self.floor else Status.FAIL
+
+
+class Version(Requirement, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A version: lower than `value` is a warning, lower than `floor` a failure.
+
+    `backport` is a build of RHEL, such as 3.10.0-514, from which on its old version will do too.
+    """
+
+    value: str
+    floor: str
+    backport: str = ""
+
+
+class Driver(Version, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A version of NVIDIA's driver; some older branches (first numbers) will do as well."""
+
+    branches: tuple[int, ...] = ()
+    data_center_branches: tuple[int, ...] = ()  # that will do for data centre GPUs only
+
+
+class Choice(Requirement, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One of several names."""
+
+    accepted: tuple[str, ...]
+
+
+class Limit(Requirement, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An amount in `unit` from above: more than `value` is a warning, than `ceiling` a failure."""
+
+    value: float
+    ceiling: float
+    unit: str
+    ceiling_says: str = "our estimate of what it takes to work at all"
+
+    def excess(self, amount: float) -> Status:
+        """How bad an amount above `value` is."""
+        return Status.WARN if amount <= self.ceiling else Status.FAIL
 
 
 class Feature(Requirement, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,11 +101,16 @@ class Port(Requirement, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reach: Literal["public", "lan"]
     also: tuple[int, ...] = ()
     changeable: bool = False
+    alternatives: tuple[int, ...] = ()
 
 
 KINDS: Mapping[str, type[Requirement]] = {
     "systems": System,
     "quantities": Quantity,
+    "limits": Limit,
+    "versions": Version,
+    "drivers": Driver,
+    "choices": Choice,
     "features": Feature,
     "hosts": Endpoint,
     "ports": Port,
@@ -92,6 +139,38 @@ class Requirements:
         """
         found = self._entries[requirement_id]
         if not isinstance(found, Quantity):
+            raise KeyError(requirement_id)
+        return found
+
+    def version(self, requirement_id: str) -> Version:
+        """The version demanded under this id.
+
+        Raises:
+            KeyError: if this profile demands no such version.
+        """
+        found = self._entries[requirement_id]
+        if not isinstance(found, Version):
+            raise KeyError(requirement_id)
+        return found
+
+    def driver(self, requirement_id: str) -> Driver:
+        """The driver demanded under this id; raises KeyError if there is none."""
+        found = self._entries[requirement_id]
+        if not isinstance(found, Driver):
+            raise KeyError(requirement_id)
+        return found
+
+    def choice(self, requirement_id: str) -> Choice:
+        """The names to choose from under this id; raises KeyError if there are none."""
+        found = self._entries[requirement_id]
+        if not isinstance(found, Choice):
+            raise KeyError(requirement_id)
+        return found
+
+    def limit(self, requirement_id: str) -> Limit:
+        """The upper limit under this id; raises KeyError if there is none."""
+        found = self._entries[requirement_id]
+        if not isinstance(found, Limit):
             raise KeyError(requirement_id)
         return found
 

@@ -5,6 +5,7 @@ an `error` finding that says what it hung in. If the observing process dies unde
 unfinished one is run again in a process of its own, so that only the culprit is lost.
 """
 
+import os
 import selectors
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from biostudio_doctor import __version__
 from biostudio_doctor.model import Machine, Remedy, Report, Result, Status, worst
 from biostudio_doctor.observer import Finished, Identified, Message, Observer, error_result
 from biostudio_doctor.plan import Plan
+from biostudio_doctor.registry import Plugin
 
 #: Seconds for importing a check, which happens in the observing process under its guard.
 LOAD_TIMEOUT = 10.0
@@ -37,8 +39,8 @@ class Run:
         self._titles: dict[str, str] = {}
         self._deadlines: dict[str, tuple[float, float]] = {}  # id -> (deadline, seconds allowed)
         self._selector = selectors.DefaultSelector()
-        if plan.plugins:
-            self._observe(Observer(plan, plan.plugins))
+        for share in _shares(plan.plugins):
+            self._observe(Observer(plan, share))
 
     def collect(self, progress: Progress | None = None) -> Report:
         """Wait for all results, at most as long as the slowest check may take."""
@@ -143,6 +145,12 @@ class Run:
             results=results,
             summary={status: statuses.count(status) for status in Status},
         )
+
+
+def _shares(plugins: tuple[Plugin, ...]) -> list[tuple[Plugin, ...]]:
+    """A part for each observing process: importing checks keeps one CPU busy, so two share it."""
+    count = min(2, len(os.sched_getaffinity(0)))
+    return [share for share in (plugins[start::count] for start in range(count)) if share]
 
 
 def _hung(check_id: str, title: str, seconds: float, activity: str) -> Result:

@@ -8,7 +8,7 @@ from msgspec import Struct
 from biostudio_doctor import text
 from biostudio_doctor.check import Check
 from biostudio_doctor.host import Host
-from biostudio_doctor.host.cpus import parse_cpu_list, physical_cores
+from biostudio_doctor.host.cpus import online_cpus, parse_cpu_list, physical_cores
 from biostudio_doctor.model import Finding, Remedy, Status
 from biostudio_doctor.requirements import Requirements
 
@@ -38,7 +38,7 @@ class CpuCount(Check[CpuFacts]):
     requirement_ids = ("cpu.cores",)
 
     def observe(self, host: Host) -> CpuFacts:
-        online = parse_cpu_list(host.read("/sys/devices/system/cpu/online"))
+        online = online_cpus(host)
         status = host.read(f"{host.process}/status")
         allowed = next(
             (line for line in status.splitlines() if line.startswith("Cpus_allowed_list:")), ""

@@ -5,9 +5,14 @@ A limit anywhere between our own group and the root holds, so the tightest of al
 
 from __future__ import annotations
 
+import math
 import posixpath
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
+
+from biostudio_doctor.host.numbers import whole
 
 if TYPE_CHECKING:
     from biostudio_doctor.host import Host
@@ -16,6 +21,22 @@ if TYPE_CHECKING:
 V1_NO_LIMIT = 1 << 60
 
 Version = Literal["v1", "v2", "hybrid", "none"]
+
+
+class MemoryGroup(Struct, frozen=True, kw_only=True):
+    """A control group that limits memory: ours, or one around it. Sizes in bytes."""
+
+    path: str  # its directory
+    limit: int
+    usage: int | None  # with the file cache; None where it cannot be read
+    inactive_file: int = 0  # file cache that the kernel drops before it refuses memory
+
+    @property
+    def left(self) -> int | None:
+        """What its processes can still take."""
+        if self.usage is None:
+            return None
+        return max(0, self.limit - max(0, self.usage - self.inactive_file))
 
 
 class Cgroups:
@@ -28,22 +49,24 @@ class Cgroups:
 
     @property
     def version(self) -> Version:
-        """`hybrid` has v1 controllers with a v2 tree beside them, as systemd's hybrid mode does."""
-        types = {mount.type for mount in self._mounts}
-        if types == {"cgroup2"}:
-            return "v2"
-        if types == {"cgroup", "cgroup2"}:
-            return "hybrid"
-        return "v1" if types else "none"
+        """`hybrid` has v1 controllers with a v2 tree beside them, as systemd's hybrid mode does.
+
+        A v1 hierarchy that some program mounts elsewhere does not make a v2 system another.
+        """
+        unified = {m.target for m in self._mounts if m.type == "cgroup2"}
+        if len(unified) == len(self._mounts) or "/sys/fs/cgroup" in unified:
+            return "v2" if unified else "none"
+        return "hybrid" if unified else "v1"
+
+    def memory_groups(self) -> list[MemoryGroup]:
+        """Every group that limits the memory of this process, our own first."""
+        read = {1: self._memory_v1, 2: self._memory_v2}
+        groups = [read[version](directory) for directory, version in self._directories("memory")]
+        return [group for group in groups if group]
 
     def memory_limit(self) -> int | None:
         """Bytes this process may use."""
-        limits = list(self._numbers("memory", "memory.limit_in_bytes", "memory.max"))
-        return min((limit for limit in limits if limit < V1_NO_LIMIT), default=None)
-
-    def memory_usage(self) -> int | None:
-        """Bytes in use in the group that has the tightest limit, or in our own."""
-        return next(self._numbers("memory", "memory.usage_in_bytes", "memory.current"), None)
+        return min((group.limit for group in self.memory_groups()), default=None)
 
     def cpu_quota(self) -> float | None:
         """How many CPUs' time this process may use (CFS bandwidth)."""
@@ -57,11 +80,31 @@ class Cgroups:
                 quotas.append(parse_cpu_max(f"{quota.strip()} {period.strip()}"))
         return min((quota for quota in quotas if quota), default=None)
 
-    def _numbers(self, controller: str, v1_name: str, v2_name: str) -> Iterator[int]:
-        for directory, version in self._directories(controller):
-            text = self._host.read_if_any(f"{directory}/{v2_name if version == 2 else v1_name}")
-            if text and text.strip().isdecimal():
-                yield int(text)
+    def _memory_v1(self, directory: str) -> MemoryGroup | None:
+        limit = self._number(f"{directory}/memory.limit_in_bytes")
+        if limit is None or limit >= V1_NO_LIMIT:
+            return None
+        return self._memory(directory, limit, "memory.usage_in_bytes", "total_inactive_file")
+
+    def _memory_v2(self, directory: str) -> MemoryGroup | None:
+        """Above memory.high processes are not killed but held up, so it is a limit too."""
+        limits = [self._number(f"{directory}/{name}") for name in ("memory.max", "memory.high")]
+        limit = min((limit for limit in limits if limit is not None), default=None)
+        if limit is None:
+            return None
+        return self._memory(directory, limit, "memory.current", "inactive_file")
+
+    def _memory(self, directory: str, limit: int, usage: str, cache: str) -> MemoryGroup:
+        statistics = parse_flat_keyed(self._host.read_if_any(f"{directory}/memory.stat") or "")
+        return MemoryGroup(
+            path=directory,
+            limit=limit,
+            usage=self._number(f"{directory}/{usage}"),
+            inactive_file=statistics.get(cache, 0),
+        )
+
+    def _number(self, path: str) -> int | None:
+        return whole(self._host.read_if_any(path) or "")
 
     def _directories(self, controller: str) -> Iterator[tuple[str, int]]:
         """Our group's directory and its ancestors', with the version of the hierarchy."""
@@ -72,8 +115,7 @@ class Cgroups:
             group = self._groups.get("" if v2 else controller)
             if group is None:
                 continue
-            # Within a container the mount's root is our own group, and the path below it is "/".
-            below = group.removeprefix(mount.root.rstrip("/")).strip("/")
+            below = _below(group, mount.root)
             while True:
                 yield posixpath.join(mount.target, below).rstrip("/"), 2 if v2 else 1
                 if not below:
@@ -99,6 +141,24 @@ def parse_cpu_max(text: str) -> float | None:
         quota, period = float(parts[0]), float(parts[1]) if len(parts) > 1 else 100_000.0
     except (ValueError, IndexError):
         return None
-    if not (0 < quota < float("inf") and 0 < period < float("inf")):
+    if not (0 < quota < math.inf and 0 < period < math.inf):
         return None
-    return quota / period
+    return quota / period if quota / period < math.inf else None
+
+
+def parse_flat_keyed(text: str) -> dict[str, int]:
+    """Lines of a name and a number, as in memory.stat; others are passed over."""
+    pairs = (line.partition(" ") for line in text.splitlines())
+    numbers = ((name, whole(value)) for name, _, value in pairs)
+    return {name: value for name, value in numbers if value is not None}
+
+
+def _below(group: str, mount_root: str) -> str:
+    """The path of a group below what is mounted, '' where that is the group itself.
+
+    Within a container the mount's root is our own group or one around it.
+    """
+    root = mount_root.rstrip("/")
+    if (group + "/").startswith(root + "/"):
+        group = group[len(root) :]
+    return group.strip("/")

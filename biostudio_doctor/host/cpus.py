@@ -1,6 +1,31 @@
 """The processors: lists of CPUs as the kernel writes them (cpuset(7)) and /proc/cpuinfo."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from biostudio_doctor.host.numbers import whole
+
+if TYPE_CHECKING:
+    from biostudio_doctor.host import Host
+
 MAX_CPUS = 1 << 16  # a list beyond this is no list of CPUs
+_FIRST_CPU = 1 << 14  # bytes of /proc/cpuinfo that surely hold its first processor
+
+
+def online_cpus(host: Host) -> frozenset[int]:
+    """The logical CPUs that work; raises OSError where the kernel does not tell."""
+    return parse_cpu_list(host.read("/sys/devices/system/cpu/online"))
+
+
+def first_processor(host: Host) -> dict[str, str]:
+    """What /proc/cpuinfo says of the first logical CPU, without asking the hundreds after it.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    processors = parse_cpuinfo(host.read("/proc/cpuinfo", limit=_FIRST_CPU))
+    return processors[0] if processors else {}
 
 
 def parse_cpu_list(text: str) -> frozenset[int]:
@@ -8,8 +33,9 @@ def parse_cpu_list(text: str) -> frozenset[int]:
     cpus: set[int] = set()
     for part in text.strip().split(","):
         first, dash, last = part.partition("-")
-        if first.isdecimal() and (last.isdecimal() or not dash):
-            cpus |= set(range(int(first), min(int(last or first), MAX_CPUS) + 1))
+        start, end = whole(first), whole(last if dash else first)
+        if start is not None and end is not None:
+            cpus |= set(range(start, min(end, MAX_CPUS) + 1))
     return frozenset(cpus)
 
 

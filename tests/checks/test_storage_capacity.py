@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from biostudio_doctor.checks.storage_capacity import StorageCapacity
 
+from biostudio_doctor.checks.storage_capacity import StorageCapacity
 from biostudio_doctor.host import Host
 from biostudio_doctor.host.places import Place, Volume
 from biostudio_doctor.model import Finding, Machine, Status

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from biostudio_doctor.checks.storage_filesystem import FilesystemFacts, StorageFilesystem
 from msgspec import structs
 
+from biostudio_doctor.checks.storage_filesystem import FilesystemFacts, StorageFilesystem
 from biostudio_doctor.host import Host
 from biostudio_doctor.host.fstab import Boot, parse_fstab
 from biostudio_doctor.host.places import Place

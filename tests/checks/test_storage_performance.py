@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from biostudio_doctor.checks.storage_performance import PerformanceFacts, StoragePerformance
 
+from biostudio_doctor.checks.storage_performance import PerformanceFacts, StoragePerformance
 from biostudio_doctor.host import Host, disk
 from biostudio_doctor.host.disk import Performance
 from biostudio_doctor.host.places import Place

@@ -1,0 +1,48 @@
+"""Endpoints as people write them: host:port, [IPv6]:port, or https://host."""
+
+from typing import NamedTuple
+
+
+class Endpoint(NamedTuple):
+    """Where a TCP service is."""
+
+    host: str  # a name or an IP address, without brackets
+    port: int
+
+
+def public(text: str) -> str:
+    """What may be shown of an endpoint: user and password before an @ are secret."""
+    scheme, separator, rest = text.rpartition("://")
+    return scheme + separator + rest.rpartition("@")[2]
+
+
+def parse(text: str) -> Endpoint:
+    """Understand an endpoint. Only an https:// URL may do without a port.
+
+    Raises:
+        ValueError: one line that says what is wrong.
+    """
+    place = public(text.strip())
+    default: int | None = None
+    if place.lower().startswith("https://"):
+        place, default = place[len("https://") :].partition("/")[0], 443
+    host, separator, digits = _split(place)
+    if not host or "/" in host or any(character.isspace() for character in host):
+        raise ValueError("it is neither host:port nor the whole path of a file")
+    if not separator and default:
+        return Endpoint(host, default)
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 6 and 0 < int(digits) < 65536):
+        raise ValueError("after the host stands no port (1 to 65535)")
+    return Endpoint(host, int(digits))
+
+
+def _split(place: str) -> tuple[str, str, str]:
+    """Host, colon and port. An IPv6 address with a port stands in brackets (RFC 3986, 3.2.2)."""
+    if place.startswith("["):
+        host, closed, rest = place[1:].partition("]")
+        understood = closed and ":" in host and rest[:1] in ("", ":")
+        return (host if understood else ""), rest[:1], rest[1:]
+    if place.count(":") > 1:
+        raise ValueError("an IPv6 address stands in brackets before its port: [2001:db8::1]:443")
+    host, separator, digits = place.rpartition(":")
+    return (host, separator, digits) if separator else (place, "", "")

@@ -1,0 +1,122 @@
+"""Processes of the host: which are large, and what a process belongs to. Never their arguments."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from biostudio_doctor.host.numbers import whole
+
+if TYPE_CHECKING:
+    from biostudio_doctor.host import Host
+
+_CONTAINER = re.compile(r"(?:^|[/:-])([0-9a-f]{64})(?:\.scope)?(?=$|/)", re.MULTILINE)
+#: What stands in the path of a container's control group, by the program that manages it.
+_ENGINES = {"libpod": "podman", "kubepods": "kubernetes", "docker": "docker"}
+
+
+class Process(Struct, frozen=True, kw_only=True):
+    """A process and what it belongs to."""
+
+    pid: int
+    name: str  # as the kernel keeps it: no more than 15 characters
+    unit: str = ""  # of systemd, such as nginx.service; '' if none is seen
+    container: str = ""  # the engine's id of its container; '' if none is seen
+    engine: str = ""  # docker, podman, kubernetes, or '' for another
+
+
+class Resident(Struct, frozen=True, kw_only=True):
+    """A process by the memory it holds, what it shares with others included, in bytes."""
+
+    pid: int
+    name: str
+    size: int
+
+
+def pids(host: Host) -> list[int]:
+    """The processes that may be seen, in the order of their numbers."""
+    return sorted(int(name) for name in host.listdir("/proc") if whole(name) is not None)
+
+
+def largest(host: Host, count: int) -> tuple[Resident, ...]:
+    """The processes that hold most memory, the largest first."""
+    sizes: list[tuple[int, int]] = []
+    for pid in pids(host):
+        fields = (host.read_if_any(f"/proc/{pid}/statm") or "").split()
+        pages = whole(fields[1]) if len(fields) > 1 else None
+        if pages:  # kernel threads have none
+            sizes.append((pages, pid))
+    page = os.sysconf("SC_PAGE_SIZE")
+    return tuple(
+        Resident(pid=pid, name=process_name(host, pid), size=pages * page)
+        for pages, pid in sorted(sizes, reverse=True)[:count]
+    )
+
+
+def named(host: Host, names: Collection[str]) -> dict[int, str]:
+    """The processes with one of these names, of which the kernel keeps 15 characters.
+
+    Those that this user may not see are not among them.
+    """
+    numbers = (whole(name) for name in host.listdir_if_any("/proc"))
+    found = ((pid, process_name(host, pid)) for pid in numbers if pid is not None)
+    return {pid: name for pid, name in found if name in names}
+
+
+def process(host: Host, pid: int) -> Process:
+    """What is seen of a process; '' for what is not."""
+    groups = host.read_if_any(f"/proc/{pid}/cgroup") or ""
+    engine, container = parse_container(groups)
+    return Process(
+        pid=pid,
+        name=process_name(host, pid),
+        unit=parse_unit(groups),
+        container=container,
+        engine=engine,
+    )
+
+
+def process_name(host: Host, pid: int) -> str:
+    """Its name, without path and arguments."""
+    return (host.read_if_any(f"/proc/{pid}/comm") or "").strip()
+
+
+def user_name(host: Host, uid: int) -> str:
+    """The name of a local user, else the number."""
+    for line in (host.read_if_any("/etc/passwd") or "").splitlines():
+        fields = line.split(":")
+        if len(fields) > 2 and fields[2] == str(uid):
+            return fields[0]
+    return str(uid)
+
+
+def parse_unit(groups: str) -> str:
+    """The system's service that /proc/PID/cgroup shows; those of a user's session are not meant."""
+    for path in _paths(groups):
+        top, *below = path.strip("/").split("/")
+        services = [part for part in below if part.endswith(".service")]
+        if top.endswith(".slice") and top != "user.slice" and services:
+            return services[0]
+    return ""
+
+
+def parse_container(groups: str) -> tuple[str, str]:
+    """The engine and the container's id that /proc/PID/cgroup shows, '' for none."""
+    for path in _paths(groups):
+        found = _CONTAINER.search(path)
+        if found:
+            engine = next((name for mark, name in _ENGINES.items() if mark in path), "")
+            return engine, found[1]
+    return "", ""
+
+
+def _paths(groups: str) -> Iterator[str]:
+    for line in groups.splitlines():
+        path = line.partition(":")[2].partition(":")[2]
+        if path.startswith("/"):
+            yield posixpath.normpath(path)

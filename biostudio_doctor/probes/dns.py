@@ -1,0 +1,215 @@
+"""DNS: what the system's resolver says of a name, and what each name server says by itself."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
+
+import anyio
+from msgspec import structs
+
+from biostudio_doctor.host import Host
+from biostudio_doctor.probes import Failure, Reason
+from biostudio_doctor.probes.failures import ProbeError, failure, one_line
+from biostudio_doctor.probes.results import Answer, Lookup, Record
+from biostudio_doctor.probes.tcp import connect, is_address
+
+RECORDS: tuple[Record, ...] = ("A", "AAAA")
+
+_NAMESERVERS = 3  # as many as the C library uses (MAXNS of resolv.h)
+_ADDRESSES = 16  # of one name: more are not tried
+_ALIASES = 16  # a longer CNAME chain is cut off
+_SENDS = 3  # a lost datagram is no silent server
+_PAYLOAD = 1232  # bytes of UDP that pass every path (DNS flag day 2020)
+_DATAGRAM = 65535
+
+#: getaddrinfo(3). EAI_AGAIN stands for silence and SERVFAIL alike: the name servers' own answers
+#: tell which (see `explained`).
+_RESOLVER_REASONS: dict[int, Reason] = {
+    socket.EAI_NONAME: "nxdomain",
+    socket.EAI_NODATA: "no-address",
+    socket.EAI_ADDRFAMILY: "no-address",
+    socket.EAI_FAIL: "servfail",
+}
+
+_CODES: dict[str, Reason] = {
+    "NXDOMAIN": "nxdomain",
+    "SERVFAIL": "servfail",
+    "REFUSED": "refused",
+}
+
+#: Where servers differ, the first of these is what a person should hear.
+_TELLING: tuple[Reason, ...] = ("servfail", "refused", "timeout", "unreachable", "bad-response")
+
+
+def name_servers(host: Host) -> tuple[str, ...]:
+    """The name servers of /etc/resolv.conf (resolv.conf(5)): the first three that are addresses."""
+    servers = []
+    for line in (host.read_if_any("/etc/resolv.conf") or "").splitlines():
+        words = line.split()
+        if len(words) > 1 and words[0] == "nameserver" and is_address(words[1]):
+            servers.append(words[1])
+    return tuple(dict.fromkeys(servers[:_NAMESERVERS]))
+
+
+async def lookup(name: str, *, timeout: float) -> Lookup:
+    """Resolve as every program does, by getaddrinfo(3), waiting at most `timeout` seconds."""
+    started = time.perf_counter()
+    addresses: tuple[str, ...] = ()
+    problem = None
+    try:
+        with anyio.fail_after(timeout):
+            addresses = await _in_thread(partial(_getaddrinfo, name))
+    except socket.gaierror as error:
+        reason = _RESOLVER_REASONS.get(error.errno or 0, "other")
+        problem = Failure("resolve", reason, one_line(error.strerror or ""))
+    except (OSError, UnicodeError) as error:
+        problem = failure("resolve", error)
+    seconds = round(time.perf_counter() - started, 6)
+    return Lookup(name=name, addresses=addresses, seconds=seconds, failure=problem)
+
+
+async def ask_all(name: str, servers: Sequence[str], *, timeout: float) -> tuple[Answer, ...]:
+    """Ask every name server by itself for A and AAAA, all at once."""
+    questions = [(server, record) for server in servers for record in RECORDS]
+    answers: dict[tuple[str, Record], Answer] = {}
+
+    async def ask_one(server: str, record: Record) -> None:
+        answers[server, record] = await ask(name, record, server, timeout=timeout)
+
+    async with anyio.create_task_group() as tasks:
+        for question in questions:
+            tasks.start_soon(ask_one, *question)
+    return tuple(answers[question] for question in questions)
+
+
+async def ask(name: str, record: Record, server: str, *, timeout: float, port: int = 53) -> Answer:
+    """Ask one name server one question: by UDP, and by TCP where the answer is truncated."""
+    import dns.exception
+
+    started = time.perf_counter()
+    answer = Answer(server=server, record=record, seconds=0)
+    try:
+        with anyio.fail_after(timeout):
+            answer = await _exchange(answer, name, port, timeout)
+    except dns.exception.DNSException as error:
+        detail = one_line(f"{type(error).__name__}: {error}")
+        answer = structs.replace(answer, failure=Failure("resolve", "bad-response", detail))
+    except (OSError, ValueError, ProbeError, anyio.EndOfStream, anyio.IncompleteRead) as error:
+        answer = structs.replace(answer, failure=failure("resolve", error))
+    return structs.replace(answer, seconds=round(time.perf_counter() - started, 6))
+
+
+def explained(looked_up: Lookup, answers: Sequence[Answer], servers: Sequence[str]) -> Lookup:
+    """The lookup with the reason that getaddrinfo(3) keeps to itself, from the servers' answers."""
+    problem = looked_up.failure
+    if not problem or problem.reason not in ("other", "timeout"):
+        return looked_up
+    told = {answer.failure.reason if answer.failure else None for answer in answers}
+    if None in told:  # a server does know the name, so what failed is not known
+        return looked_up
+    reasons = [reason for reason in _TELLING if reason in told] if servers else ["no-resolver"]
+    reason = reasons[0] if reasons else problem.reason
+    return structs.replace(looked_up, failure=structs.replace(problem, reason=reason))
+
+
+def _getaddrinfo(name: str) -> tuple[str, ...]:
+    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    addresses = dict.fromkeys(str(address[0]) for *_, address in found)
+    return tuple(addresses)[:_ADDRESSES]
+
+
+T = TypeVar("T")
+
+
+async def _in_thread(call: Callable[[], T]) -> T:
+    """Run what cannot be interrupted in a thread of its own, which is left behind when cancelled.
+
+    It is a daemon thread, unlike those of asyncio's and anyio's pools: neither the end of the
+    event loop nor that of the interpreter waits for a name server that is silent.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(setter: Callable[[Any], None], outcome: Any) -> None:
+        if not future.done():
+            setter(outcome)
+
+    def work() -> None:
+        try:
+            outcome = partial(settle, future.set_result, call())
+        except Exception as error:
+            outcome = partial(settle, future.set_exception, error)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(outcome)
+
+    threading.Thread(target=work, daemon=True).start()
+    return await future
+
+
+async def _exchange(answer: Answer, name: str, port: int, timeout: float) -> Answer:
+    import dns.flags
+    import dns.message
+
+    query = dns.message.make_query(name, answer.record, use_edns=0, payload=_PAYLOAD)
+    wire = query.to_wire()
+    reply = dns.message.from_wire(
+        await _datagram(wire, answer.server, port, timeout), ignore_trailing=True
+    )
+    truncated = bool(reply.flags & dns.flags.TC)
+    if truncated:
+        reply = dns.message.from_wire(await _over_tcp(wire, answer.server, port, timeout))
+    if not query.is_response(reply):
+        raise ProbeError(Failure("resolve", "bad-response", "an answer to another question"))
+    return _read(structs.replace(answer, over_tcp=truncated), reply)
+
+
+async def _datagram(wire: bytes, server: str, port: int, timeout: float) -> bytes:
+    """The datagram that comes back; a connected socket hears of ICMP errors, too."""
+    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV  # never asks a name server
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        server, port, type=socket.SOCK_DGRAM, flags=flags
+    )[0]
+    loop = asyncio.get_running_loop()
+    with socket.socket(family, kind, protocol) as channel:
+        channel.setblocking(False)
+        channel.connect(address)
+        for _ in range(_SENDS):
+            await loop.sock_sendall(channel, wire)
+            with anyio.move_on_after(timeout / _SENDS):
+                return await loop.sock_recv(channel, _DATAGRAM)
+    raise TimeoutError
+
+
+async def _over_tcp(wire: bytes, server: str, port: int, timeout: float) -> bytes:
+    """RFC 1035, 4.2.2: the message with its length in two bytes before it."""
+    from anyio.streams.buffered import BufferedByteReceiveStream
+
+    async with await connect(server, port, timeout=timeout) as stream:
+        await stream.send(len(wire).to_bytes(2, "big") + wire)
+        incoming = BufferedByteReceiveStream(stream)
+        length = int.from_bytes(await incoming.receive_exactly(2), "big")
+        return await incoming.receive_exactly(length)
+
+
+def _read(answer: Answer, reply: Any) -> Answer:
+    import dns.rcode
+
+    code = dns.rcode.to_text(reply.rcode())
+    extended = tuple(one_line(error.to_text()) for error in reply.extended_errors()[:4])
+    answer = structs.replace(answer, code=code, extended=extended)
+    if code != "NOERROR":
+        reason = _CODES.get(code, "bad-response")
+        return structs.replace(answer, failure=Failure("resolve", reason, code))
+    chain = reply.resolve_chaining()
+    aliases = [str(item.target) for rrset in chain.cnames for item in rrset]
+    return structs.replace(
+        answer,
+        addresses=tuple(str(item.address) for item in chain.answer or ())[:_ADDRESSES],
+        aliases=tuple(one_line(alias).rstrip(".") for alias in aliases[:_ALIASES]),
+        failure=None if chain.answer else Failure("resolve", "no-address", code),
+    )

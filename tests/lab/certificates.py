@@ -1,0 +1,95 @@
+"""Certificates made at run time, good and odd, for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from typing import Any, NamedTuple
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.x509.oid import NameOID
+
+DAY = timedelta(days=1)
+
+
+class Made(NamedTuple):
+    """A certificate and its key."""
+
+    certificate: x509.Certificate
+    key: Any
+
+    @property
+    def pem(self) -> bytes:
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+    @property
+    def der(self) -> bytes:
+        return self.certificate.public_bytes(serialization.Encoding.DER)
+
+    @property
+    def key_pem(self) -> bytes:
+        return self.key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+
+
+def make(
+    name: str = "studio.lab",
+    *,
+    issuer: Made | None = None,
+    days: tuple[float, float] = (-10, 80),
+    start: datetime | None = None,
+    end: datetime | None = None,
+    names: Sequence[str] = ("studio.lab",),
+    organisation: str = "",
+    ca: bool = False,
+    key: Any = None,
+    serial: int | None = None,
+    extensions: Sequence[x509.ExtensionType] = (),
+) -> Made:
+    """A certificate, self-signed without an issuer; `days` from now where no dates are given."""
+    now = datetime.now(UTC)
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    subject = _name(name, organisation)
+    builder = x509.CertificateBuilder(
+        subject_name=subject,
+        issuer_name=issuer.certificate.subject if issuer else subject,
+        public_key=key.public_key(),
+        serial_number=serial or x509.random_serial_number(),
+        not_valid_before=start or now + days[0] * DAY,
+        not_valid_after=end or now + days[1] * DAY,
+    ).add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+    if names and not ca:
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([_general(name) for name in names]), critical=False
+        )
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    signer = issuer.key if issuer else key
+    algorithm = None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return Made(builder.sign(signer, algorithm), key)
+
+
+def _name(common_name: str, organisation: str) -> x509.Name:
+    attributes = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)] if common_name else []
+    if organisation:
+        attributes.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation))
+    return x509.Name(attributes)
+
+
+def _general(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def patched(der: bytes, old: bytes, new: bytes) -> bytes:
+    """The same DER with bytes of equal length put in: what no honest library would make."""
+    assert len(old) == len(new) and old in der
+    return der.replace(old, new)

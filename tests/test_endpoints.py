@@ -1,0 +1,50 @@
+"""Endpoints as people write them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from biostudio_doctor.endpoints import parse, public
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("studio.lab:443", "studio.lab", 443),
+        (" 192.0.2.1:8443 ", "192.0.2.1", 8443),
+        ("[2001:db8::1]:5432", "2001:db8::1", 5432),
+        ("[fe80::1%eth0]:443", "fe80::1%eth0", 443),
+        ("https://studio.lab", "studio.lab", 443),
+        ("HTTPS://studio.lab:4433/dashboard?x=1", "studio.lab", 4433),
+        ("https://[::1]/", "::1", 443),
+        ("admin:geheim@studio.lab:443", "studio.lab", 443),
+    ],
+)
+def test_understood(text: str, host: str, port: int) -> None:
+    assert parse(text) == (host, port)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ":443", "studio.lab", "studio.lab:", "studio.lab:0", "studio.lab:65536", "studio.lab:x",
+     "studio.lab:\u0664\u0664\u0663", "2001:db8::1", "2001:db8::1:443", "[2001:db8::1]", "[]:443",
+     "[2001:db8::1:443", "[::1]443", "certs/tls.crt", "http://studio.lab:80/", "a b:443"],
+)  # fmt: skip
+def test_not_understood(text: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        parse(text)
+    assert str(caught.value).isprintable()
+
+
+@given(st.text(max_size=40))
+def test_any_text(text: str) -> None:
+    try:
+        host, port = parse(text)
+    except ValueError:
+        return
+    assert host and 0 < port < 65536
+
+
+def test_passwords_are_not_shown() -> None:
+    for text in ("admin:geheim@studio.lab:443", "https://admin:geh@eim@studio.lab/"):
+        assert "geh" not in public(text) and public(text).endswith(text.rpartition("@")[2])
