@@ -44,6 +44,8 @@ class Plugin:
             raise PluginError(f"'{self.name}' is provided more than once, by {self.package}")
         try:
             return self._entries[0].load()
+        except KeyboardInterrupt:
+            raise
         except BaseException as error:  # an import may even call sys.exit
             raise PluginError(
                 f"the plug-in '{self.name}' of the package {self.package} cannot be imported: "

@@ -70,7 +70,7 @@ def test_a_plain_installation_works(wheel: Path, tmp_path: Path) -> None:
 
 
 def test_packages_are_all_listed() -> None:
-    """A new folder of the engine that is missing in pyproject.toml would be missing in the wheel."""
+    """A folder of the engine that is not listed would be missing in the wheel."""
     import tomllib
 
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]

@@ -3,12 +3,13 @@
 import json
 
 import click
+from msgspec import Struct
 
 from biostudio_doctor import reference
 from biostudio_doctor.config import Config
 from biostudio_doctor.model import Report
 
-_SCHEMAS = {"report": Report, "config": Config}
+_SCHEMAS: dict[str, type[Struct]] = {"report": Report, "config": Config}
 
 
 @click.command()

@@ -1,19 +1,21 @@
 """The world behind the router: resolvers and web servers for the published names.
 
 Each server is the real program: dnsmasq answers names, nginx serves HTTPS. The names' certificates
-are signed by the lab's own CA, which the client trusts instead of the system's.
+are signed by the lab's own authorities, which the client trusts instead of the system's.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import trustme
 
 from biostudio_doctor import requirements
-from tests.lab.network import WORLD, Network
+from tests.lab.network import CLIENT, WORLD, Network
 
 RESOLVER = "203.0.113.53"
 RESOLVER2 = "203.0.113.54"
@@ -21,6 +23,15 @@ WEB4, WEB6 = "203.0.113.10", "2001:db8:1::10"
 #: A second web server, for hosts that are to differ from the others.
 ODD4 = "203.0.113.20"
 
+_SERVER = """
+  server {{
+    server_name {names};
+    {listen}
+    ssl_certificate {certificate};
+    ssl_certificate_key {certificate};
+    {body}
+  }}
+"""
 _NGINX = """
 daemon off;
 master_process off;
@@ -35,17 +46,23 @@ http {{
   fastcgi_temp_path {directory}/nginx-{name}-fastcgi;
   uwsgi_temp_path {directory}/nginx-{name}-uwsgi;
   scgi_temp_path {directory}/nginx-{name}-scgi;
-  server {{
-    {listen}
-    ssl_certificate {certificate};
-    ssl_certificate_key {certificate};
-    ssl_protocols {protocols};
-    ssl_ciphers {ciphers};
-    default_type text/plain;
-    {body}
-  }}
+  ssl_protocols {protocols};
+  ssl_ciphers {ciphers};
+  default_type text/plain;
+  {servers}
 }}
 """
+
+
+OK = 'location / { return 200 "ok\\n"; }'
+
+#: Who issues for whom, as on the internet; each is a separate authority of the lab.
+AUTHORITIES = {
+    "Let's Encrypt": ("bioturing.com",),
+    "Google Trust Services": ("anaconda.org", "anaconda.com"),
+    "Amazon": ("amazonaws.com",),
+    "Sectigo Limited": ("",),  # all others
+}
 
 
 class World:
@@ -55,12 +72,40 @@ class World:
         self.network = network
         self.directory = network.directory
         self.names = sorted({endpoint.host for endpoint in requirements.load().hosts})
-        self.authority = trustme.CA(organization_name="Lab Public CA")
-        self.ca_file = self._write("lab-ca.pem", self.authority.cert_pem.bytes())
-        self.certificate = self.issue("web", self.authority, self.names)
+        self.authorities = {name: trustme.CA(organization_name=name) for name in AUTHORITIES}
+        self.trust_store(self.authorities.values())
         for address in (RESOLVER, RESOLVER2, WEB4, ODD4):
             self.add_address(address)
         self.add_address(WEB6, 64)
+
+    def trust_store(self, authorities: Iterable[trustme.CA]) -> None:
+        """What the client finds at /etc/ssl/certs instead of this system's authorities."""
+        (self.directory / "certs").mkdir(exist_ok=True)
+        bundle = b"".join(authority.cert_pem.bytes() for authority in authorities)
+        self._write("certs/ca-certificates.crt", bundle)
+
+    def authority_of(self, name: str) -> trustme.CA:
+        """Who issued the certificate of a host."""
+        return next(
+            self.authorities[authority]
+            for authority, domains in AUTHORITIES.items()
+            if any(name.endswith(domain) for domain in domains)
+        )
+
+    def doctor(
+        self, *arguments: str, env: Mapping[str, str] | None = None, before: Sequence[str] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        """Run biostudio-doctor on the client, which trusts the lab's authorities only.
+
+        `before` is a command that is to run it, such as faketime.
+        """
+        certs = str(self.directory / "certs")
+        script = 'mount --bind "$0" /etc/ssl/certs && exec "$@"'
+        command = [*before, sys.executable, "-m", "biostudio_doctor", *arguments]
+        clean = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()}
+        return self.network.run(
+            CLIENT, ["sh", "-c", script, certs, *command], check=False, env={**clean, **(env or {})}
+        )
 
     def add_address(self, address: str, length: int = 24) -> None:
         """Give the world another address."""
@@ -101,23 +146,43 @@ class World:
         self.network.wait_for(WORLD, address, 53)
 
     def web(
-        self, name: str = "web", *, certificate: Path | None = None,
-        addresses: Iterable[str] = (WEB4, WEB6), body: str = 'location / { return 200 "ok\\n"; }',
-        protocols: str = "TLSv1.2 TLSv1.3", ciphers: str = "HIGH", plain: bool = True,
+        self, name: str = "web", *, addresses: Iterable[str] = (WEB4, WEB6),
+        body: str = OK, bodies: Mapping[str, str] | None = None,
+        certificate: Path | None = None, protocols: str = "TLSv1.2 TLSv1.3", ciphers: str = "HIGH",
     ) -> None:  # fmt: skip
-        """Start nginx with HTTPS on 443 (and HTTP on 80) of some addresses."""
+        """Start nginx with HTTPS on 443 and HTTP on 80 of some addresses.
+
+        `body` is what stands in the server's block, `bodies` what stands there for single hosts.
+        One certificate for all, or each host's own where none is given.
+        """
         where = [f"[{address}]" if ":" in address else address for address in addresses]
-        listen = "".join(f"listen {address}:443 ssl;" for address in where)
-        listen += "".join(f"listen {address}:80;" for address in where) if plain else ""
+        listen = " ".join(f"listen {address}:443 ssl; listen {address}:80;" for address in where)
+        groups: dict[tuple[str, str], list[str]] = {}
+        for host in self.names:
+            authority = self.authority_of(host)
+            signed = self._certificate(authority) if certificate is None else certificate
+            text = (bodies or {}).get(host, body)
+            groups.setdefault((str(signed), text), []).append(host)
+        servers = "".join(
+            _SERVER.format(names=" ".join(hosts), listen=listen, certificate=signed, body=text)
+            for (signed, text), hosts in groups.items()
+        )
         conf = self._write(
             f"nginx-{name}.conf",
             _NGINX.format(
-                directory=self.directory, name=name, listen=listen, body=body,
-                certificate=certificate or self.certificate, protocols=protocols, ciphers=ciphers,
+                directory=self.directory, name=name, servers=servers,
+                protocols=protocols, ciphers=ciphers,
             ).encode(),
         )  # fmt: skip
         self.network.start(WORLD, ["nginx", "-c", str(conf), "-e", "stderr"])
         self.network.wait_for(WORLD, where[0].strip("[]"), 443)
+
+    def _certificate(self, authority: trustme.CA) -> Path:
+        names = [name for name in self.names if self.authority_of(name) is authority]
+        file = self.directory / f"web-{id(authority)}.pem"
+        if not file.exists():
+            self.issue(file.stem, authority, names)
+        return file
 
     def script(self, where: str, name: str, source: str, *arguments: str) -> None:
         """Start a small server of our own, where no real program misbehaves as wanted."""
