@@ -72,12 +72,16 @@ def service(machine: Machine, action: str, unit: str) -> tuple[str, ...]:
 
     `enable` and `disable` start or stop it too, and see to it that it stays so.
     """
-    if not machine.systemd and family(machine) == "alpine":
+    group = "" if machine.systemd else family(machine)
+    if group == "alpine":
         control, lasting = f"rc-service {unit}", {"enable": "add", "disable": "del"}
         last = f"rc-update {lasting.get(action)} {unit}"
-    elif not machine.systemd and family(machine) == "rhel" and (major(machine) or 7) < 7:
+    elif group == "rhel" and (major(machine) or 7) < 7:
         control, lasting = f"service {unit}", {"enable": "on", "disable": "off"}
         last = f"chkconfig {unit} {lasting.get(action)}"
+    elif group == "debian":  # Devuan, WSL and other systems that run no systemd
+        control, lasting = f"service {unit}", {"enable": "enable", "disable": "disable"}
+        last = f"update-rc.d {unit} {lasting.get(action)}"
     else:
         now = f"{action} --now" if action in ("enable", "disable") else action
         return (f"systemctl {now} {unit}",)

@@ -60,10 +60,8 @@ class EgressHosts(Check[EgressFacts]):
     id = "egress.hosts"
     timeout = timedelta(seconds=15)
     network = True
-    requirement_ids = (
-        "egress.studio", "egress.colab", "egress.cdn", "egress.bioturing", "egress.anaconda",
-        "egress.conda", "egress.repo", "egress.s3-us", "egress.s3-eu",
-    )  # fmt: skip
+    # One for each published domain.
+    requirement_ids = ("egress.studio", "egress.anaconda", "egress.repo", "egress.s3-us")
     Settings = EgressSettings
 
     async def observe(self, host: Host) -> EgressFacts:
@@ -182,11 +180,18 @@ def _reachable(endpoint: Endpoint, path: Path, probed: set[str]) -> Finding:
         status,
         endpoint.host,
         summary,
-        observed=f"{said}, {wording.timings(path)}",
+        observed=", ".join([said, wording.timings(path), *_deaf(path)]),
         expected=_expected(endpoint),
         remedy=remedy,
         requirement=endpoint,
     )
+
+
+def _deaf(path: Path) -> Iterator[str]:
+    """The addresses that did not connect, although another one did."""
+    for attempt in path.attempts:
+        if attempt.failure:
+            yield f"{attempt.address}: {attempt.failure.reason}"
 
 
 def _stray(path: Path, probed: set[str]) -> Hop | None:

@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 from biostudio_doctor import text, vendors
 from biostudio_doctor.check import Context
 from biostudio_doctor.distribution import service, sysctl
-from biostudio_doctor.host.docker import SYSTEM_SOCKET, Daemon, Info
+from biostudio_doctor.host.docker import Daemon, Info
 from biostudio_doctor.host.engines import EngineFacts
 from biostudio_doctor.host.routes import Route
 from biostudio_doctor.model import Finding, Machine, Remedy, Requirement, Status
@@ -23,7 +23,7 @@ def judge_set_up(facts: EngineFacts, context: Context) -> Iterator[Finding]:
     engine, daemon, machine = facts.docker, facts.daemon, context.machine
     if daemon and daemon.config == "broken":
         yield _broken_file(daemon)
-    if facts.snap and (engine is None or engine.socket == SYSTEM_SOCKET):
+    if facts.snap and (engine is None or engine.system):
         yield _snap(context)
     if engine is None or engine.podman or engine.info is None:
         return
@@ -31,7 +31,7 @@ def judge_set_up(facts: EngineFacts, context: Context) -> Iterator[Finding]:
     yield _privileged(info, context, requirements.feature("runtime.privileged"))
     yield _storage_driver(info, machine, requirements.choice("runtime.storage-driver"))
     yield _log_rotation(info, daemon, machine)
-    if engine.socket == SYSTEM_SOCKET and facts.at_boot is not None:
+    if engine.system and facts.at_boot is not None:
         yield _at_boot(facts, machine)
     yield from _warnings(info, machine)
     yield from _overlap(facts.routes)

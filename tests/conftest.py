@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from msgspec import structs
 
 from biostudio_doctor import config as configuration
@@ -13,6 +14,10 @@ from biostudio_doctor import requirements
 from biostudio_doctor.check import Check, Context
 from biostudio_doctor.host import Host
 from biostudio_doctor.model import Finding, Machine, Report, Result, Scope, Status, worst
+
+# How long an example takes says more of what else this machine does than of the code.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 Tree = Mapping[str, str | bytes | None]
 MakeHost = Callable[[Tree], Host]

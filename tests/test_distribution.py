@@ -8,6 +8,7 @@ from biostudio_doctor.model import Machine
 from tests.conftest import DEBIAN
 
 CENTOS_6 = structs.replace(DEBIAN, os_id="centos", os_version="6.5", systemd=False)
+DEVUAN = structs.replace(DEBIAN, systemd=False)
 ALPINE = structs.replace(DEBIAN, os_id="alpine", os_version="3.20", systemd=False)
 
 
@@ -17,7 +18,8 @@ ALPINE = structs.replace(DEBIAN, os_id="alpine", os_version="3.20", systemd=Fals
         (DEBIAN, "enable", ("systemctl enable --now x",)),
         (DEBIAN, "disable", ("systemctl disable --now x",)),
         (DEBIAN, "restart", ("systemctl restart x",)),
-        (structs.replace(DEBIAN, systemd=False), "start", ("systemctl start x",)),
+        (DEVUAN, "start", ("service x start",)),
+        (DEVUAN, "enable", ("update-rc.d x enable", "service x start")),
         (CENTOS_6, "enable", ("chkconfig x on", "service x start")),
         (CENTOS_6, "disable", ("chkconfig x off", "service x stop")),
         (CENTOS_6, "restart", ("service x restart",)),

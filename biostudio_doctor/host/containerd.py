@@ -39,8 +39,11 @@ class ContainerRuntime(Struct, frozen=True, kw_only=True):
     cri: bool | None = None  # whether Kubernetes may use it; None where the configuration is unread
 
 
-def find(host: Host) -> list[ContainerRuntime]:
-    """All that are there. An installed containerd without a socket is `absent`."""
+def find(host: Host, known_version: str = "") -> list[ContainerRuntime]:
+    """All that are there. An installed containerd without a socket is `absent`.
+
+    `known_version` is that of the usual containerd, where its user Docker has told it.
+    """
     there = [path for path in SOCKETS if host.exists(path)]
     calls = {path: partial(grpc_hello, path=path, timeout=_TIMEOUT) for path in there}
     runtimes = []
@@ -54,7 +57,7 @@ def find(host: Host) -> list[ContainerRuntime]:
                 socket=path,
                 state=state,
                 detail=detail,
-                version=_version(host) if own and state == "answers" else "",
+                version=(known_version or _version(host)) if own and state == "answers" else "",
                 cri=offers_cri(host.read_if_any(CONFIG_FILE)) if own else None,
             )
         )

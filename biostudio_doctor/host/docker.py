@@ -7,7 +7,6 @@ the socket and would start the engine at a connection, none is made.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from biostudio_doctor.host.daemons import Answer, State, http_get
 from biostudio_doctor.host.patience import bounded
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from biostudio_doctor.host import Host
 
 SYSTEM_SOCKET = "/var/run/docker.sock"
+_PID_FILE = "/run/docker.pid"
 _PODMAN_SOCKET = "/run/podman/podman.sock"
 _VERSION_TIMEOUT = 3.0  # seconds
 _INFO_TIMEOUT = 6.0  # it counts images and containers
@@ -58,9 +59,11 @@ class DockerEngine(Struct, frozen=True, kw_only=True):
     socket: str
     state: State
     detail: str = ""  # why, unless it answers
+    system: bool = False  # the one of the system's service, whichever path leads to it
     podman: bool = False
     version: str = ""
     api_version: str = ""
+    containerd_version: str = ""  # of the containerd that it uses
     info: Info | None = None  # None where /info got no answer
 
 
@@ -124,6 +127,8 @@ def daemon(host: Host, *, snap: bool) -> Daemon:
 
 def parse_config(text: str) -> dict[str, object]:
     """daemon.json. Raises ValueError, saying the line, where dockerd would not start with it."""
+    import json  # its errors name the line, as msgspec's do not
+
     try:
         config = json.loads(text)
     except RecursionError:
@@ -178,6 +183,7 @@ _ReplyT = TypeVar("_ReplyT")
 
 class _Component(Struct, frozen=True, rename="pascal"):
     name: str = ""
+    version: str = ""
 
 
 class _VersionReply(Struct, frozen=True, rename="pascal"):
@@ -228,25 +234,28 @@ def _candidates(host: Host, environment: Mapping[str, str]) -> list[str]:
 
 
 def _ask(host: Host, path: str) -> DockerEngine:
-    podman = host.real_path(path).endswith("/podman.sock")
-    if podman or (path == SYSTEM_SOCKET and _asleep(host)):
-        return DockerEngine(socket=path, state="asleep", podman=podman)
+    place = host.real_path(path)
+    system, podman = place == host.real_path(SYSTEM_SOCKET), place.endswith("/podman.sock")
+    engine = DockerEngine(socket=path, state="asleep", system=system, podman=podman)
+    if podman or (system and _asleep(host)):
+        return engine
     answer = http_get(host, path, "/version", _VERSION_TIMEOUT)
     if answer.state != "answers":
-        return DockerEngine(socket=path, state=answer.state, detail=answer.detail)
+        return replace(engine, state=answer.state, detail=answer.detail)
     try:
         version = _decode(answer.body, _VersionReply)
     except ValueError:
-        return DockerEngine(socket=path, state="odd", detail="what answers there is no Docker API")
-    components = [component.name for component in version.components or ()]
+        return replace(engine, state="odd", detail="what answers there is no Docker API")
+    parts = {component.name: component.version for component in version.components or ()}
     info, answer = _info(host, path)
-    return DockerEngine(
-        socket=path,
+    return replace(
+        engine,
         state=answer.state,
         detail=answer.detail,
-        podman="Podman Engine" in components,
+        podman="Podman Engine" in parts,
         version=version.version,
         api_version=version.api_version,
+        containerd_version=parts.get("containerd", ""),
         info=info,
     )
 
@@ -263,12 +272,12 @@ def _info(host: Host, path: str) -> tuple[Info | None, Answer]:
 
 def _asleep(host: Host) -> bool:
     """Whether systemd holds the system's socket and no dockerd has taken it over yet."""
-    return bool(starts_at_boot(host, "docker.socket")) and not _command_line(host)
+    return bool(starts_at_boot(host, "docker.socket")) and not host.exists(_PID_FILE)
 
 
 def _command_line(host: Host) -> list[str]:
     """How the system's dockerd was started; empty where none runs, or that cannot be seen."""
-    number = (host.read_if_any("/run/docker.pid") or "").strip()
+    number = (host.read_if_any(_PID_FILE) or "").strip()
     if not number.isdecimal():
         return []
     arguments = (host.read_if_any(f"/proc/{number}/cmdline") or "").split("\0")

@@ -16,6 +16,9 @@ from biostudio_doctor.host.routes import Route, parse_routes
 if TYPE_CHECKING:
     from biostudio_doctor.host import Host
 
+#: Where the programs of snap packages are, on Ubuntu and elsewhere.
+_SNAP = ("/snap/bin", "/var/lib/snapd/snap/bin")
+
 
 class EngineFacts(Struct, frozen=True, kw_only=True):
     """The engines that were found, and how Docker is set up."""
@@ -45,18 +48,20 @@ class EngineFacts(Struct, frozen=True, kw_only=True):
 def look(host: Host, socket: str | None) -> EngineFacts:
     """Ask all engines that are there; `socket` is Docker's, where it is none of the usual ones."""
     environment = os.environ if host.is_local else {}
-    snap = host.exists("/var/snap/docker")
     engine = docker.find(host, environment, socket)
-    dockerd = programs.find(host, "dockerd") or ("/snap/bin/docker" if snap else "")
-    system = dockerd and (engine is None or engine.socket == docker.SYSTEM_SOCKET)
+    dockerd, snapped = programs.find(host, "dockerd"), programs.find(host, "docker", only=_SNAP)
+    data_root = engine.info.data_root if engine and engine.info else ""
+    snap = data_root.startswith("/var/snap/") or bool(snapped and not dockerd)
+    system = (dockerd or snapped) and (engine is None or engine.system)
+    version = engine.containerd_version if engine else ""
     return EngineFacts(
         docker=engine,
         docker_host=docker.remote(environment),
-        dockerd=dockerd,
+        dockerd=dockerd or snapped,
         snap=snap,
         at_boot=programs.starts_at_boot(host, _docker_unit(snap)),
         daemon=docker.daemon(host, snap=snap) if system else None,
-        runtimes=tuple(containerd.find(host)),
+        runtimes=tuple(containerd.find(host, version)),
         kubernetes=kubernetes.find(host),
         in_pod=kubernetes.in_pod(environment),
         routes=tuple(parse_routes(host.read_if_any(f"{host.process}/net/route") or "")),

@@ -86,7 +86,7 @@ def parse_version(words: str) -> str:
 
 
 def _version(host: Host, program: str) -> str:
-    path = programs.find(host, program, also=("/opt/bin", "/var/lib/rancher/rke2/bin"))
+    path = programs.find(host, program, also=("/opt/bin", "/var/lib/rancher/rke2/bin", "/snap/bin"))
     if not path:
         return ""
     try:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from biostudio_doctor.host import Host
 
 _DIRECTORIES = (
-    "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/bin", "/sbin", "/snap/bin",
+    "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/bin", "/sbin",
 )  # fmt: skip
 
 
-def find(host: Host, *names: str, also: tuple[str, ...] = ()) -> str:
-    """The path of the first of some programs that is there, '' if none is."""
+def find(host: Host, *names: str, also: Sequence[str] = (), only: Sequence[str] = ()) -> str:
+    """The path of the first of some programs that is there, '' if none is.
+
+    `also` are directories to look in too, `only` those to look in instead of the usual ones.
+    """
     for name in names:
-        for directory in (*_DIRECTORIES, *also):
+        for directory in only or (*_DIRECTORIES, *also):
             if host.exists(f"{directory}/{name}"):
                 return f"{directory}/{name}"
     return ""

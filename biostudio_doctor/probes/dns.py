@@ -117,8 +117,14 @@ def explained(looked_up: Lookup, answers: Sequence[Answer], servers: Sequence[st
     return structs.replace(looked_up, failure=structs.replace(problem, reason=reason))
 
 
-def _getaddrinfo(name: str) -> tuple[str, ...]:
-    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+def _getaddrinfo(name: str, again: bool = True) -> tuple[str, ...]:
+    """The addresses; a temporary failure is tried a second time, as its name (EAI_AGAIN) asks."""
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        if again and error.errno == socket.EAI_AGAIN:
+            return _getaddrinfo(name, again=False)
+        raise
     addresses = dict.fromkeys(str(address[0]) for *_, address in found)
     return tuple(addresses)[:_ADDRESSES]
 

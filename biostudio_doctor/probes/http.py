@@ -28,7 +28,6 @@ Dial = Callable[[str, int], Awaitable[ByteStream]]
 _REDIRECTS = 5
 _BODY_LIMIT = 16384  # bytes that are read of an answer; the rest is not waited for
 _CHUNKS = 256  # that the body may come in until then
-_READ = 8192  # bytes at once: how much a peer can make us work on before others get their turn
 _FIRST = 256  # characters of the body that are kept, to know a block page by
 _HEADERS = ("content-type", "content-length", "server", "via", "cf-ray", "retry-after")
 _HEADER_LIMIT = 120
@@ -199,7 +198,7 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
-            return await self._stream.receive(min(max_bytes, _READ))
+            return await self._stream.receive(max_bytes)
         except anyio.EndOfStream:
             return b""
 

@@ -27,7 +27,7 @@ from biostudio_doctor.probes.results import (
 # after 1 and 3.
 _LOOKUP = 6.0
 _ASK = 4.0
-_CONNECT = 40.0
+_CONNECT = 4.0
 _TUNNEL = 4.0
 _TLS = 4.0
 _REQUEST = 5.0

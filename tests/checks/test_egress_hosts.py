@@ -331,6 +331,14 @@ def test_settings_that_do_not_count_here(lab: Lab, monkeypatch: pytest.MonkeyPat
     assert len(other) == 2 and other[1] == "https_proxy in /etc/environment"
 
 
+def test_an_address_that_does_not_connect_is_told() -> None:
+    deaf = unconnected("a.lab").attempts[0]
+    whole = structs.replace(deaf, address="2001:db8::7", family="IPv6", failure=None)
+    path = structs.replace(reached("a.lab"), attempts=(deaf, whole))
+    finding = judged(path)["a.lab"]
+    assert finding.status is Status.PASS and finding.observed.endswith(", 192.0.2.7: timeout")
+
+
 def test_what_is_optional_only_warns() -> None:
     found = judged(unconnected("a.lab"), strength=Strength.OPTIONAL)
     assert found["a.lab"].status is Status.WARN

@@ -74,6 +74,11 @@ def docker_says(engines: lab.Engines, template: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
+def containerd_says() -> str:
+    done = subprocess.run(["containerd", "--version"], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
 def test_a_real_engine_is_described_as_its_own_client_does(real: lab.Engines, host: Host) -> None:
     findings = found(host)
     docker = findings["Docker"]
@@ -88,8 +93,9 @@ def test_a_real_engine_is_described_as_its_own_client_does(real: lab.Engines, ho
     )
     assert findings["storage driver"].observed == driver
     assert findings["privileged containers"].status is Status.PASS
-    assert findings["containerd"].status is Status.PASS
-    assert "Kubernetes" not in findings
+    containerd = findings["containerd"]
+    assert containerd.status is Status.PASS and containerd.observed in containerd_says()
+    assert containerd.observed and "Kubernetes" not in findings
 
 
 def test_endless_logs_and_their_cure(real: lab.Engines, host: Host) -> None:
@@ -370,6 +376,26 @@ def test_an_engine_that_a_connection_would_start_is_left_asleep(make_host: MakeH
     assert commands(finding) == ("systemctl enable --now docker",)
 
 
+def test_it_is_left_asleep_by_whatever_path(make_host: MakeHost) -> None:
+    asked = []
+    host = make_host(ASLEEP)
+    settings = RuntimeEngine.Settings(socket="/run/docker.sock")
+    check = RuntimeEngine(context(), settings)
+    with served(Path(host.root) / "run/docker.sock", lambda *_: asked.append(True)):
+        assert judge(check, check.observe(host))["Docker"].status is Status.WARN and not asked
+
+
+def test_a_snap_is_known_by_its_program_or_its_data(make_host: MakeHost) -> None:
+    findings = found(make_host({"/snap/bin/docker": "", "/var/run": None}))
+    assert findings["snap package"].status is Status.WARN
+    assert commands(findings["Docker"])[0] == "snap start --enable docker"
+    host = make_host({"/usr/bin/dockerd": ""})
+    assert "snap package" not in found(host)
+    body = b'{"Version": "28.4.0", "DockerRootDir": "/var/snap/docker/common/var-lib-docker"}'
+    with served(Path(host.root) / "var/run/docker.sock", replies(http(body))):
+        assert "snap package" in found(host)
+
+
 def test_an_engine_that_systemd_has_started_is_asked(make_host: MakeHost) -> None:
     running = {
         "/run/docker.pid": "812",
@@ -382,6 +408,10 @@ def test_an_engine_that_systemd_has_started_is_asked(make_host: MakeHost) -> Non
     assert findings["Docker"].status is Status.PASS
     assert findings["storage driver"].status is Status.PASS
     assert findings["log rotation"].status is Status.PASS  # by its command line
+    beside = make_host({"/etc/docker/daemon.json": '{"debug": true}'})
+    assert RuntimeEngine(context()).observe(beside).daemon == Daemon(
+        config_file="/etc/docker/daemon.json", config="read", log_options=("max-size",)
+    )
     assert findings["start at boot"].status is Status.WARN
 
 
@@ -435,6 +465,7 @@ INFO = Info(
 def running(version: str = "28.5.2", **info: Any) -> EngineFacts:
     engine = DockerEngine(
         socket=SYSTEM_SOCKET,
+        system=True,
         state="answers",
         version=version,
         info=structs.replace(INFO, **info),

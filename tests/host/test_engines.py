@@ -42,8 +42,10 @@ def test_an_info_of_docker_29_with_nulls_where_docker_has_them() -> None:
     info = parse_info(
         b'{"Driver": "overlayfs", "DriverStatus": [["driver-type", "snapshotter.v1"]], '
         b'"SecurityOptions": ["name=apparmor", "name=rootless"], "Warnings": null, '
-        b'"Runtimes": {"nvidia": {"path": "nvidia-container-runtime"}, "runc": {}}}'
+        b'"Runtimes": {"nvidia": {"path": "nvidia-container-runtime"}, "runc": {}}, '
+        b'"HttpProxy": "http://user:word@proxy.example:3128"}'
     )
+    assert info.http_proxy == "http://proxy.example:3128"
     assert info.storage_driver == "overlayfs" and info.d_type is None and info.rootless
     assert info.runtimes == ("nvidia", "runc") and info.warnings == () and not info.userns_remap
 
@@ -102,6 +104,9 @@ def test_a_rootless_socket_is_found_where_there_is_no_other(make_host: MakeHost)
     host = make_host({"/run/user/1000/docker.sock": "", "/var/run": "-> /run"})
     found = docker.find(host, {}, None)
     assert found and found.socket == "/run/user/1000/docker.sock"
+    stale = make_host({"/run/docker.sock": "", "/run/podman/podman.sock": ""})
+    lively = docker.find(stale, {}, None)
+    assert lively and lively.podman  # rather than one whose socket nobody listens at
     configured = docker.find(host, {}, "/none.sock")
     assert configured and configured.state == "absent"
 

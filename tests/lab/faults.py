@@ -223,7 +223,7 @@ def wrong_bundle(world: World) -> None:
 
 def wrong_clock(world: World) -> Setting:
     healthy(world)
-    return Setting(before=("faketime", "-f", "+20000d"))
+    return Setting(before=("faketime", "-f", "+800d"))
 
 
 def sni_filter(world: World) -> None:

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import trustme
@@ -114,11 +115,9 @@ class World:
             WORLD, ["ip", "address", "add", f"{address}/{length}", "dev", "eth0", *options]
         )
 
-    def issue(
-        self, name: str, authority: trustme.CA, names: Iterable[str], **options: object
-    ) -> Path:
-        """A certificate with its chain and key, in one PEM file."""
-        issued = authority.issue_cert(*names, **options)  # type: ignore[arg-type]
+    def issue(self, name: str, authority: trustme.CA, names: Iterable[str]) -> Path:
+        """A certificate of one year with its chain and key, in one PEM file."""
+        issued = authority.issue_cert(*names, not_after=datetime.now(UTC) + timedelta(days=365))
         return self._write(f"{name}.pem", issued.private_key_and_cert_chain_pem.bytes())
 
     def resolver(

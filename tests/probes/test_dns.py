@@ -145,7 +145,8 @@ def test_what_is_no_server(server: str) -> None:
 def test_name_servers_as_the_c_library_reads_them(make_host: MakeHost) -> None:
     host = make_host(
         {
-            "/etc/resolv.conf": "# nameserver 9.9.9.9\nsearch corp.example\nnameserver\n"
+            "/etc/resolv.conf": "# nameserver 9.9.9.9\nsearch corp.example\nsortlist 10.0.0.9\n"
+            "nameserver\n"
             "nameserver 10.0.0.1 # first\n nameserver 10.0.0.2\nnameserver dns.example\n"
             "nameserver 10.0.0.1\nnameserver fe80::1%eth0\noptions ndots:x timeout:\n"
         }
@@ -180,6 +181,18 @@ def test_what_getaddrinfo_says(
     assert looked_up.failure and looked_up.failure.reason == reason
 
 
+def test_a_temporary_failure_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes: list[object] = [socket.gaierror(socket.EAI_AGAIN, "Temporary failure")]
+
+    def failing_once(*arguments: object, **options: object) -> list[tuple[object, ...]]:
+        if outcomes:
+            raise outcomes.pop()  # type: ignore[misc]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.7", 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", failing_once)
+    assert asyncio.run(probe.lookup("studio.lab", timeout=2)).addresses == ("192.0.2.7",)
+
+
 @pytest.mark.parametrize("name", ["a..b", "x" * 64 + ".lab", "\udc80", "", "ex ample", "\0"])
 def test_what_is_no_name(name: str) -> None:
     assert asyncio.run(probe.lookup(name, timeout=2)).failure
@@ -209,6 +222,7 @@ def failed(reason: str) -> Callable[[str], Answer]:
         ([], [], "no-resolver"),
         (["no-address"], ["a"], "other"),
         ([None], ["a"], "other"),
+        ([None, "servfail"], ["a", "b"], "other"),
     ],
 )
 def test_the_servers_explain_what_getaddrinfo_does_not(

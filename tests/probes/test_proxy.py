@@ -77,6 +77,7 @@ MALFORMED = {
     "http://pro\x1b[31mxy": "contains blanks or control characters",
     "http://pro\udcffxy": "contains blanks or control characters",
     "http://pro℀xy:3128": "is no valid URL",
+    "http://user:12345/6@proxy:3128": "has '/', '?' or '#' in the user name or password",
     "socks5://proxy:1080": "names a SOCKS proxy",
     "socks5h://": "names a SOCKS proxy",
 }
@@ -141,6 +142,7 @@ ALL, NONE = {"curl", "conda", "docker"}, set[str]()
         ("uring.com", HOST, {"conda"}),  # no whole label
         ("studio.bioturing.com:443", HOST, {"conda", "docker"}),
         ("studio.bioturing.com:80", HOST, NONE),
+        ("a.org b.org,bioturing.com", HOST, {"conda", "docker"}),
         ("example.com bioturing.com", HOST, NONE),  # blanks instead of commas
         ("10.0.0.0/8", "10.1.2.3", ALL),
         ("10.0.0.0/8", "11.1.2.3", NONE),
