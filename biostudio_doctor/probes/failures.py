@@ -22,6 +22,13 @@ _UNREACHABLE = {
     errno.EACCES,
 }
 
+_CLOSED = (
+    ssl.SSLEOFError,
+    ssl.SSLZeroReturnError,
+    anyio.EndOfStream,
+    anyio.ClosedResourceError,
+)
+
 
 class ProbeError(Exception):
     """A measurement that ended early, carried to whoever began it."""
@@ -57,7 +64,7 @@ def _root(error: BaseException) -> BaseException:
 def _reason(error: BaseException) -> Reason:
     if isinstance(error, ssl.SSLCertVerificationError):
         return "untrusted"
-    if isinstance(error, ssl.SSLEOFError | anyio.EndOfStream | anyio.ClosedResourceError):
+    if isinstance(error, _CLOSED):
         return "closed"
     if isinstance(error, ssl.SSLError):
         return "tls-alert" if "ALERT" in (error.reason or "") else "tls-protocol"

@@ -98,6 +98,7 @@ def squid(rules: str, login: str = "", certificate: bytes = b"") -> Iterator[Squ
         (directory / "helper").write_text(_HELPER.format(login=login))
         (directory / "helper").chmod(0o755)
         (directory / "server.pem").write_bytes(certificate)
+        service = f"lab{os.getpid()}x{time.monotonic_ns()}"  # names its shared memory
         found = Squid(free_port(), free_port() if certificate else 0)
         https_port = f"https_port 127.0.0.1:{found.tls_port} tls-cert={directory}/server.pem"
         (directory / "squid.conf").write_text(
@@ -107,7 +108,7 @@ def squid(rules: str, login: str = "", certificate: bytes = b"") -> Iterator[Squ
             )
         )  # fmt: skip
         process = subprocess.Popen(
-            [str(shutil.which("squid")), "-N", "-f", str(directory / "squid.conf")],
+            [str(shutil.which("squid")), "-N", "-n", service, "-f", str(directory / "squid.conf")],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -121,6 +122,8 @@ def squid(rules: str, login: str = "", certificate: bytes = b"") -> Iterator[Squ
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait(5)
+            for segment in Path("/dev/shm").glob(f"{service}-*"):
+                segment.unlink()
 
 
 def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
