@@ -102,6 +102,17 @@ def from_der(der: bytes) -> CertificateFacts:
             raise CertificateError(f"it is no certificate: {_words(error)}") from None
 
 
+def pem_certificates(data: bytes) -> Iterator[bytes]:
+    """The DER of each certificate in PEM, in their order there, none of them parsed.
+
+    Raises:
+        CertificateError: if one is cut off, or is no base64.
+    """
+    for label, body in _blocks(data):
+        if label in _CERTIFICATE_LABELS:
+            yield _decode(body)
+
+
 # --- PEM ------------------------------------------------------------------------------------------
 
 _BOUNDARY = re.compile(rb"-----(BEGIN|END) ([A-Z0-9 ]{1,40})-----")
