@@ -161,6 +161,21 @@ def test_a_closed_pipe_is_no_traceback() -> None:
     assert "Traceback" not in done.stderr and "Exception" not in done.stderr
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_spoil_nothing(tmp_path: Path, closed: str) -> None:
+    file = tmp_path / "report.json"
+    command = f'"$@" --output json --output-file {file} {closed}'
+    done = subprocess.run(
+        ["bash", "-c", command, "bash", *DOCTOR, "check", "cpu.count"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == "" and done.returncode in (0, 1)
+    assert json.loads(file.read_text())["results"][0]["observation"]["online"] >= 1
+
+
 def test_in_an_ascii_locale_nothing_breaks() -> None:
     done = doctor("check", "cpu.count", "os", PYTHONIOENCODING="ascii", LC_ALL="C")
     assert "Traceback" not in done.stderr and "cpu.count" in done.stdout
