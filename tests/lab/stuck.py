@@ -7,6 +7,7 @@ server does with a hard mount, until the descriptor of /dev/fuse is closed.
 
 import ctypes
 import os
+import select
 import struct
 import threading
 from collections.abc import Iterator
@@ -26,33 +27,26 @@ def stuck_mount(directory: Path) -> Iterator[Path]:
     if libc.mount(b"stuck", os.fsencode(directory), b"fuse.stuck", 0, options):
         os.close(device)
         raise OSError(ctypes.get_errno(), "mount")
-    server = threading.Thread(target=_serve, args=(device,), daemon=True)
+    stop, stopping = os.pipe()
+    server = threading.Thread(target=_serve, args=(device, stop), daemon=True)
     server.start()
     try:
         yield directory
     finally:
         libc.umount2(os.fsencode(directory), 2)  # MNT_DETACH
-        _abort(device)
+        os.close(stopping)
+        server.join()  # before its descriptors' numbers may be given to other files
+        os.close(stop)
+        os.close(device)  # the last one: the kernel ends all requests
 
 
-def _serve(device: int) -> None:
-    while True:
+def _serve(device: int, stop: int) -> None:
+    while stop not in select.select([device, stop], [], [])[0]:
         try:
             request = os.read(device, 1 << 18)
-        except OSError:  # aborted or unmounted
+        except OSError:  # unmounted
             return
         _length, opcode, unique, *_ = _HEADER.unpack_from(request)
         if opcode == _INIT:
             body = struct.pack("<IIIIHHIIHHI7I", 7, 31, 0, 0, 1, 1, 1 << 16, 1, 0, 0, 0, *[0] * 7)
             os.write(device, struct.pack("<IiQ", 16 + len(body), 0, unique) + body)
-
-
-def _abort(device: int) -> None:
-    """Abort the connection: a reader blocked in the server would keep the descriptor alive."""
-    try:
-        connections = Path("/sys/fs/fuse/connections")
-        for connection in connections.iterdir():
-            (connection / "abort").write_text("1")
-    except OSError:
-        pass
-    os.close(device)
