@@ -3,7 +3,6 @@
 The classes are the reference: their descriptions become `config init` and docs/configuration.md.
 """
 
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -93,11 +92,19 @@ def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Confi
     Raises:
         ConfigError: if a named file is missing, or the file cannot be read or understood.
     """
-    if path is None and DEFAULT_FILE.exists():
+    if path is None and _is_there(DEFAULT_FILE):
         path = DEFAULT_FILE
     config = parse(_read(path), str(path)) if path else Config()
     given = convert(overrides or {}, Config, "command line")
     return structs.replace(config, **{key: getattr(given, key) for key in overrides or {}})
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # only root may look into the directory
+        problem = f"cannot be read: {error.strerror}; run as root, or name another with --config"
+        raise ConfigError(str(path), "", problem) from None
 
 
 def parse(text: str, source: str) -> Config:
@@ -169,6 +176,8 @@ def _explain(message: str, settings_type: type[Struct], data: Any) -> tuple[str,
 
 def _unknown_key(name: str, table: str, settings_type: type[Struct]) -> tuple[str, str]:
     known = _fields(settings_type, table)
+    import difflib
+
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean '{close[0]}'?" if close else f"known here: {', '.join(known) or 'none'}"
     return (f"{table}.{name}" if table else name), f"unknown key; {hint}"

@@ -12,6 +12,7 @@ class Style(Struct, frozen=True, kw_only=True):
 
     width: int = 80  # columns
     color: bool = False
+    program: str = ""  # how biostudio-doctor is called there, if not by its bare name
 
 
 class Exporter(Protocol):

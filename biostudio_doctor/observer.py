@@ -207,9 +207,16 @@ def run_check(check: Check[Any], host: Host) -> Result:
 def _unreadable(check: Check[Any], error: OSError) -> Result:
     where = f"{error.filename}: " if error.filename else ""
     problem = f"This could not be observed: {where}{error.strerror or describe(error)}."
-    remedy = Remedy("Run biostudio-doctor as root, which may read it.")
-    denied = isinstance(error, PermissionError) and not check.context.machine.root
-    return error_result(check.id, check.title(), problem, remedy if denied else None)
+    return error_result(check.id, check.title(), problem, _reading_remedy(check, error))
+
+
+def _reading_remedy(check: Check[Any], error: OSError) -> Remedy | None:
+    machine = check.context.machine
+    if isinstance(error, PermissionError) and not machine.root:
+        return Remedy("Run biostudio-doctor as root, which may read it.")
+    if isinstance(error, FileNotFoundError) and machine.host_root != "/":
+        return Remedy(f"See whether the host's /proc and /sys are mounted in {machine.host_root}.")
+    return None
 
 
 def error_result(check_id: str, title: str, summary: str, remedy: Remedy | None = None) -> Result:

@@ -1,5 +1,6 @@
 """The plan of a run: which checks, in which scope, with which settings."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -71,7 +72,7 @@ def make(
 
 
 def _settings(
-    tables: dict[str, dict[str, Any]], known: dict[str, Plugin], source: str
+    tables: dict[str, dict[str, Any]], known: Mapping[str, Plugin], source: str
 ) -> dict[str, Settings]:
     """Read each check's own table; only the checks that have one are imported for it."""
     settings: dict[str, Settings] = {}

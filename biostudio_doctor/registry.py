@@ -4,8 +4,8 @@ The name of an entry point is the id of the check or the name of the exporter, s
 needs no import, and a plug-in that cannot be imported is still known by name.
 """
 
-import difflib
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -59,7 +59,8 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def find(group: str) -> dict[str, Plugin]:
+@functools.cache
+def find(group: str) -> Mapping[str, Plugin]:
     """All plug-ins of a group, by name, in the order their packages list them."""
     found: dict[str, list[EntryPoint]] = {}
     for entry in entry_points(group=group):
@@ -99,6 +100,8 @@ def select(known: Iterable[str], patterns: Iterable[str]) -> list[str]:
             name for name in known if fnmatchcase(name, pattern) or name.startswith(pattern + ".")
         ]
         if not matched:
+            import difflib
+
             close = difflib.get_close_matches(pattern, known, n=1)
             hint = f"did you mean '{close[0]}'?" if close else "`biostudio-doctor list` shows all"
             raise DoctorError(f"no check matches '{pattern}'; {hint}")

@@ -1,5 +1,6 @@
 """The report for people: a table of all findings, then what to do next, worst first."""
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator
 
@@ -19,6 +20,9 @@ COLORS = {
 }
 _READABLE = 110  # columns: no sentence is set wider
 _HEADERS = ("STATUS", "CHECK", "FINDING")
+_OUR_COMMANDS = re.compile(
+    r"(?<![\w/.-])biostudio-doctor(?= (?:check|config|explain|list|egress)\b)"
+)
 _PADDING = 2  # what tabulate adds to the width of a header, and puts between columns
 
 
@@ -99,7 +103,8 @@ def _remedy_lines(remedy: Remedy, style: Style) -> Iterator[str]:
     if remedy.commands:
         yield "   As root:" if remedy.as_root else "   Run:"
         for command in remedy.commands:  # never wrapped: a command must survive being copied
-            yield from textwrap.indent(text.printable(command), " " * 6).split("\n")
+            said = text.printable(_as_called(command, style))
+            yield from textwrap.indent(said, " " * 6).split("\n")
 
 
 def _sources(findings: Iterable[Finding], style: Style) -> Iterator[str]:
@@ -133,16 +138,21 @@ def _verdict(report: Report, style: Style) -> str:
         end = "Nothing was determined: every check was skipped."
     else:
         end = "Nothing stands against BioStudio in what was checked."
-    return f"{line}\n{_bold(end, style)}"
+    return f"{line}\n{_bold(_wrapped(end, style), style)}"
 
 
 def _wrapped(words: str, style: Style, indent: str = "", width: int = _READABLE) -> str:
     return textwrap.fill(
-        text.printable(words),
+        text.printable(_as_called(words, style)),
         min(style.width, width),
         subsequent_indent=indent,
         break_on_hyphens=False,
     )
+
+
+def _as_called(words: str, style: Style) -> str:
+    """Our own commands as they work here, where the program may not be on PATH."""
+    return _OUR_COMMANDS.sub(lambda _: style.program, words) if style.program else words
 
 
 def _styled(words: str, status: Status, style: Style) -> str:

@@ -5,11 +5,13 @@ Two packages are built and installed beside the tool, as a third party's would b
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.lab.stuck import stuck_mount
@@ -136,6 +138,22 @@ def test_a_hung_check_costs_its_own_timeout(faulty: Path, check_id: str, said: s
     assert found[check_id]["title"] != check_id
     assert found["faulty.waits"]["status"] == "pass"
     assert found["os.kernel"]["status"] != "error"
+
+
+def test_an_interrupt_ends_it_at_once_and_quietly(faulty: Path) -> None:
+    command = [sys.executable, "-m", "biostudio_doctor", "check", "faulty.sleeps", "faulty.waits"]
+    with subprocess.Popen(
+        [*command, "--timeout", "60"],
+        env={**os.environ, "PYTHONPATH": str(faulty)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not psutil.Process(process.pid).children():  # until the checks run
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    assert (process.returncode, out, err) == (130, "", "biostudio-doctor: interrupted\n")
 
 
 def test_a_crash_loses_only_the_culprit(faulty: Path) -> None:

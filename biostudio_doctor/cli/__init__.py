@@ -14,6 +14,7 @@ _COMMANDS = {
     "check": "biostudio_doctor.cli.check:check",
     "list": "biostudio_doctor.cli.catalogue:list_checks",
     "explain": "biostudio_doctor.cli.catalogue:explain",
+    "egress": "biostudio_doctor.cli.egress:egress",
     "config": "biostudio_doctor.cli.config:config",
     "schema": "biostudio_doctor.cli.schema:schema",
 }
@@ -57,16 +58,32 @@ def main() -> None:
     Leaves without the interpreter's own clearing up, which costs a tenth of a whole run.
     """
     _settle_streams()
-    code: int | str | None
-    try:
-        cli(prog_name="biostudio-doctor")
-        code = 0
-    except DoctorError as error:
-        click.echo(f"biostudio-doctor: {error}", err=True)
-        code = 2
-    except SystemExit as end:
-        code = end.code
+    code = _run()
     with contextlib.suppress(OSError):  # whoever read our output is gone
         sys.stdout.flush()
         sys.stderr.flush()
-    os._exit(code if isinstance(code, int) else 0)
+    os._exit(code)
+
+
+def _run() -> int:
+    try:
+        cli(prog_name="biostudio-doctor", standalone_mode=False)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except (click.Abort, KeyboardInterrupt):
+        return _refuse("interrupted", 130)  # as shells say it: 128 + SIGINT
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except DoctorError as error:
+        return _refuse(str(error))
+    except OSError as error:  # a full disk behind standard output, no more processes ...
+        place = f"{error.filename}: " if error.filename else ""
+        return _refuse(f"{place}{error.strerror or error}")
+    return 0
+
+
+def _refuse(problem: str, code: int = 2) -> int:
+    with contextlib.suppress(OSError):
+        click.echo(f"biostudio-doctor: {problem}", err=True)
+    return code

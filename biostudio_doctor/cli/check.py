@@ -1,7 +1,6 @@
 """`biostudio-doctor check`."""
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -10,13 +9,12 @@ import click
 from biostudio_doctor import config as configuration
 from biostudio_doctor import plan as planning
 from biostudio_doctor import registry
+from biostudio_doctor.cli import terminal
 from biostudio_doctor.config import PHASES, PLATFORMS, ROLES
 from biostudio_doctor.errors import DoctorError
-from biostudio_doctor.exporter import Exporter, Style
+from biostudio_doctor.exporter import Exporter
 from biostudio_doctor.model import Report, Result
 from biostudio_doctor.runner import Run, exit_code
-
-_INTERRUPTED = 130
 
 
 @click.command()
@@ -85,8 +83,7 @@ def check(
     Without IDs, all checks run. Exit code: 0 nothing failed, 1 something failed (or warned, with
     --strict), 2 wrong usage or configuration, 3 something could not be determined.
     """
-    if not os.path.isdir(host_root):
-        raise DoctorError(f"--host-root: {host_root} is no directory")
+    _refuse_unlikely(host_root)
     given = {"role": role, "phase": phase, "platform": platform, "profile": profile,
              "timeout": timeout}  # fmt: skip
     config = configuration.load(config_file, {k: v for k, v in given.items() if v is not None})
@@ -103,12 +100,9 @@ def check(
         raise DoctorError("no check is left to run")
     _refuse_unwritable(output_file)
     _check_exporter(output)
-    try:
+    with terminal.quiet_interrupt():
         report, render = _run(plan, output)
-    except KeyboardInterrupt:
-        click.echo("biostudio-doctor: interrupted", err=True)
-        sys.exit(_INTERRUPTED)
-    write(render(report, _style(output_file, no_color)), output_file)
+    write(render(report, terminal.style(output_file, no_color)), output_file)
     sys.exit(exit_code(report, strict))
 
 
@@ -117,7 +111,7 @@ def _run(plan: planning.Plan, output: str) -> tuple[Report, Exporter]:
     render = _load_exporter(output)  # meanwhile, in the time that the checks need anyway
     progress = _Progress()
     try:
-        return run.collect(progress.show if sys.stderr.isatty() else None), render
+        return run.collect(progress.show if terminal.can_redraw() else None), render
     finally:
         progress.clear()
 
@@ -131,7 +125,7 @@ class _Progress:
     def show(self, done: dict[str, Result], awaited: list[str]) -> None:
         if not awaited:
             return
-        width = shutil.get_terminal_size().columns - 1
+        width = os.get_terminal_size(sys.stderr.fileno()).columns - 1
         line = f"{len(done)} of {len(done) + len(awaited)} checks done, waiting for "
         line = (line + ", ".join(awaited))[:width]
         if line != self._shown:
@@ -157,10 +151,15 @@ def _load_exporter(name: str) -> Exporter:
     return exporter
 
 
-def _style(output_file: Path | None, no_color: bool) -> Style:
-    terminal = output_file is None and sys.stdout.isatty()
-    color = terminal and not no_color and not os.environ.get("NO_COLOR")
-    return Style(width=max(60, shutil.get_terminal_size((80, 24)).columns), color=color)
+def _refuse_unlikely(host_root: str) -> None:
+    """An empty directory is a mount that was forgotten, and no host to find fault with."""
+    if not os.path.isdir(host_root):
+        raise DoctorError(f"--host-root: {host_root} is no directory")
+    missing = [name for name in ("etc", "proc") if not os.path.isdir(os.path.join(host_root, name))]
+    if missing:
+        raise DoctorError(
+            f"--host-root: {host_root} is no root of a host: it has no {' and no '.join(missing)}"
+        )
 
 
 def _refuse_unwritable(path: Path | None) -> None:
@@ -176,8 +175,12 @@ def write(text: str, path: Path | None) -> None:
     if path is None:
         click.echo(text, nl=False)
         return
+    path = Path(os.path.realpath(path))  # a link stays one
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device is written to, not replaced
+            path.write_text(text, encoding="utf-8", errors="replace")
+            return
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with open(descriptor, "w", encoding="utf-8", errors="replace") as file:

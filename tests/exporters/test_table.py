@@ -72,6 +72,18 @@ def test_the_verdict(statuses: tuple[Status, ...], verdict: str) -> None:
     assert verdict in render(report(*statuses), Style())
 
 
+def test_our_own_commands_work_as_they_are_shown() -> None:
+    again = ("biostudio-doctor check --offline", "ls /etc/biostudio-doctor")
+    finding = Finding(
+        Status.FAIL, "x", "Bad.", remedy=Remedy("See `biostudio-doctor list`.", again)
+    )
+    shown = render(made(finding), Style(program="/srv/venv/bin/biostudio-doctor"))
+    assert "\n      /srv/venv/bin/biostudio-doctor check --offline\n" in shown
+    assert "See `/srv/venv/bin/biostudio-doctor list`." in shown
+    assert "\n      ls /etc/biostudio-doctor\n" in shown
+    assert shown.startswith("biostudio-doctor 1.0 on lab")
+
+
 def test_colour_is_only_where_it_is_wanted() -> None:
     assert "\x1b" not in render(made(*FINDINGS), Style(color=False))
     coloured = render(made(*FINDINGS), Style(color=True))
