@@ -198,9 +198,7 @@ def _files(host: Host, directory: str, depth: int = _DEPTH) -> Iterator[str]:
             yield from _files(host, path, depth - 1)
 
 
-def _added(
-    host: Host, path: str, ending: str, now: datetime, trusted: frozenset[str]
-) -> Added:
+def _added(host: Host, path: str, ending: str, now: datetime, trusted: frozenset[str]) -> Added:
     if not path.endswith(ending):
         return Added(path=path, ignored=True)
     try:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 #: Bytes. A whole system's bundle of some 150 authorities is a quarter of that.
 SIZE_LIMIT = 1 << 20
+_LINE_LIMIT = 500  # characters of a name; honest ones have 64 (RFC 5280, ub-common-name)
 #: Certificates in one file; more is a trust store and no server's chain.
 COUNT_LIMIT = 1000
 
@@ -370,4 +371,4 @@ def _words(error: Exception) -> str:
 
 def _line(words: str) -> str:
     """Another's words, on one harmless line."""
-    return printable(" ".join(words.split()))
+    return printable(" ".join(words.split()))[:_LINE_LIMIT]

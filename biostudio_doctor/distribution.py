@@ -70,7 +70,8 @@ def install(machine: Machine, **packages: str) -> tuple[str, ...]:
 def service(machine: Machine, action: str, unit: str) -> tuple[str, ...]:
     """The commands to `start`, `restart` or `stop` a service.
 
-    `enable` and `disable` start or stop it too, and see to it that it stays so.
+    `enable` and `disable` start or stop it too, and see to it that it stays so. Empty for a system
+    of no known family that runs no systemd.
     """
     group = "" if machine.systemd else family(machine)
     if group == "alpine":
@@ -82,6 +83,8 @@ def service(machine: Machine, action: str, unit: str) -> tuple[str, ...]:
     elif group == "debian":  # Devuan, WSL and other systems that run no systemd
         control, lasting = f"service {unit}", {"enable": "enable", "disable": "disable"}
         last = f"update-rc.d {unit} {lasting.get(action)}"
+    elif not machine.systemd and not group:
+        return ()
     else:
         now = f"{action} --now" if action in ("enable", "disable") else action
         return (f"systemctl {now} {unit}",)
@@ -100,12 +103,36 @@ def sysctl(parameters: Mapping[str, int]) -> tuple[str, ...]:
 def trust_authority(machine: Machine, file: str) -> tuple[str, ...]:
     """The commands that make the system trust an authority's certificate, in PEM, named *.crt."""
     group = family(machine)
+    rebuild = rebuild_trust(machine)
     if group in ("debian", "alpine"):
-        return (f"cp {file} /usr/local/share/ca-certificates/", "update-ca-certificates")
+        return (f"cp {file} /usr/local/share/ca-certificates/", *rebuild)
     if group == "rhel":
         old = machine.os_id != "fedora" and (major(machine) or 7) < 7
         enable = ("update-ca-trust force-enable",) if old else ()
-        return (*enable, f"cp {file} /etc/pki/ca-trust/source/anchors/", "update-ca-trust extract")
+        return (*enable, f"cp {file} /etc/pki/ca-trust/source/anchors/", *rebuild)
     if group == "suse":
-        return (f"cp {file} /etc/pki/trust/anchors/", "update-ca-certificates")
+        return (f"cp {file} /etc/pki/trust/anchors/", *rebuild)
     return (f"trust anchor --store {file}",) if group == "arch" else ()
+
+
+def rebuild_trust(machine: Machine) -> tuple[str, ...]:
+    """The command that writes the system's bundle of authorities anew, local ones included."""
+    group = family(machine)
+    if group in ("debian", "alpine", "suse"):
+        return ("update-ca-certificates",)
+    return {"rhel": ("update-ca-trust extract",), "arch": ("update-ca-trust",)}.get(group, ())
+
+
+def update_trust(machine: Machine) -> tuple[str, ...]:
+    """The commands that bring the distribution's public authorities up to date."""
+    group = family(machine)
+    if group == "rhel":
+        old = machine.os_id != "fedora" and (major(machine) or 8) < 8
+        return (f"{'yum' if old else 'dnf'} update -y ca-certificates",)
+    if group == "suse":
+        return ("zypper refresh", "zypper update -y ca-certificates-mozilla")
+    if group == "alpine":
+        return ("apk update", "apk add --upgrade ca-certificates")
+    if group == "arch":  # which supports no update of single packages
+        return ("pacman -Syu",)
+    return install(machine, debian="ca-certificates")

@@ -9,6 +9,10 @@ class Endpoint(NamedTuple):
     host: str  # a name or an IP address, without brackets
     port: int
 
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
 
 def public(text: str) -> str:
     """What may be shown of an endpoint: user and password before an @ are secret."""
@@ -16,19 +20,19 @@ def public(text: str) -> str:
     return scheme + separator + rest.rpartition("@")[2]
 
 
-def parse(text: str) -> Endpoint:
-    """Understand an endpoint. Only an https:// URL may do without a port.
+def parse(text: str, default_port: int | None = None) -> Endpoint:
+    """Understand an endpoint. An https:// URL may do without a port, others if there is a default.
 
     Raises:
         ValueError: one line that says what is wrong.
     """
     place = public(text.strip())
-    default: int | None = None
+    default = default_port
     if place.lower().startswith("https://"):
         place, default = place[len("https://") :].partition("/")[0], 443
     host, separator, digits = _split(place)
     if not host or "/" in host or any(character.isspace() for character in host):
-        raise ValueError("it is neither host:port nor the whole path of a file")
+        raise ValueError("it is no host:port")
     if not separator and default:
         return Endpoint(host, default)
     if not (digits.isascii() and digits.isdigit() and len(digits) < 6 and 0 < int(digits) < 65536):

@@ -1,9 +1,9 @@
 """The requirements as data: `requirements.toml`, read, checked and resolved for one profile."""
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -38,6 +38,14 @@ class Quantity(Requirement, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def shortfall(self, amount: float) -> Status:
         """How bad an amount below `value` is."""
         return Status.WARN if amount >= self.floor else Status.FAIL
+
+    def in_words(self, status: Status, show: Callable[[float], str]) -> str:
+        """What is recommended; of a failure also the least that will do, and who says so."""
+        recommended = f"{show(self.value)} or more are recommended"
+        if status is not Status.FAIL:
+            return recommended
+        least = f"{show(self.floor)} are the least ({self.floor_says})"
+        return least if self.floor == self.value else f"{recommended}, and {least}"
 
 
 class Version(Requirement, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,6 +98,7 @@ class Endpoint(Requirement, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     purpose: str
     path: str = "/"
     port: int = 443
+    forbidden: bool = False  # everybody is answered 403 at this path, so that says nothing
 
 
 class Port(Requirement, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,6 +126,9 @@ KINDS: Mapping[str, type[Requirement]] = {
 }
 
 
+KindT = TypeVar("KindT", bound=Requirement)
+
+
 class Requirements:
     """All demands of one profile, by id or by kind."""
 
@@ -131,52 +143,16 @@ class Requirements:
         """The requirement with this id, or None: a profile need not demand everything."""
         return self._entries.get(requirement_id)
 
-    def quantity(self, requirement_id: str) -> Quantity:
-        """The amount demanded under this id.
+    def demand(self, requirement_id: str, kind: type[KindT]) -> KindT:
+        """The requirement of this kind with this id.
 
         Raises:
-            KeyError: if this profile demands no such amount.
+            KeyError: if this profile demands no such thing.
         """
         found = self._entries[requirement_id]
-        if not isinstance(found, Quantity):
+        if not isinstance(found, kind):
             raise KeyError(requirement_id)
         return found
-
-    def version(self, requirement_id: str) -> Version:
-        """The version demanded under this id.
-
-        Raises:
-            KeyError: if this profile demands no such version.
-        """
-        found = self._entries[requirement_id]
-        if not isinstance(found, Version):
-            raise KeyError(requirement_id)
-        return found
-
-    def driver(self, requirement_id: str) -> Driver:
-        """The driver demanded under this id; raises KeyError if there is none."""
-        found = self._entries[requirement_id]
-        if not isinstance(found, Driver):
-            raise KeyError(requirement_id)
-        return found
-
-    def choice(self, requirement_id: str) -> Choice:
-        """The names to choose from under this id; raises KeyError if there are none."""
-        found = self._entries[requirement_id]
-        if not isinstance(found, Choice):
-            raise KeyError(requirement_id)
-        return found
-
-    def limit(self, requirement_id: str) -> Limit:
-        """The upper limit under this id; raises KeyError if there is none."""
-        found = self._entries[requirement_id]
-        if not isinstance(found, Limit):
-            raise KeyError(requirement_id)
-        return found
-
-    def feature(self, requirement_id: str) -> Requirement:
-        """The requirement under this id; raises KeyError if there is none."""
-        return self._entries[requirement_id]
 
     @property
     def systems(self) -> list[System]:
@@ -211,11 +187,6 @@ def load(profile: str = PUBLISHED, data_file: Path = DATA_FILE) -> Requirements:
     entries = _entries(data, document["title"], data_file)
     entries |= _entries(profiles[profile], profiles[profile]["title"], data_file)
     return Requirements(profile, entries)
-
-
-def profiles(data_file: Path = DATA_FILE) -> list[str]:
-    """The names of the profiles in the data file."""
-    return list(tomllib.loads(data_file.read_text("utf-8"))["profiles"])
 
 
 def _entries(table: Mapping[str, Any], source: str, data_file: Path) -> dict[str, Requirement]:

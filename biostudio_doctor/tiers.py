@@ -154,7 +154,7 @@ def settle(facts: StorageFacts, context: Context, requirements: Requirements) ->
             elif _configured(context, tier):
                 origin = "configured"
             place = facts.places[tier.name]
-            wanted = requirements.quantity(tier.requirement)
+            wanted = requirements.demand(tier.requirement, Quantity)
             sites.append(Site(tier=tier, origin=origin, place=place, wanted=wanted))
     proposed = _propose(
         [t for t in tiers if t.name not in facts.places], facts, sites, requirements
@@ -201,7 +201,7 @@ def unseen_remedy(place: Place, context: Context) -> Remedy:
 def claim_findings(context: Context, requirements: Requirements) -> Iterator[Finding]:
     """On Kubernetes, why tiers without a path are not judged here."""
     for tier in on_claims(context):
-        wanted = requirements.quantity(tier.requirement)
+        wanted = requirements.demand(tier.requirement, Quantity)
         yield Finding(
             Status.SKIP,
             tier.name,
@@ -243,7 +243,7 @@ def _propose(
     rooms = rooms[:_CONSIDERED]
     if not rooms or not tiers:
         return []
-    wanted = {tier.name: requirements.quantity(tier.requirement) for tier in tiers}
+    wanted = {tier.name: requirements.demand(tier.requirement, Quantity) for tier in tiers}
     taken: dict[str, float] = {}
     for site in sites:
         if not site.tier.fixed:

@@ -18,6 +18,7 @@ _TOOLKIT = "https://nvidia.github.io/libnvidia-container"
 _KEYRING = "/usr/share/keyrings/nvidia-container-toolkit-keyring.gpg"
 _DNF5_FEDORA = 41  # the first Fedora whose dnf is version 5
 _OLD_DEBIAN = 12  # an earlier one's docker.io is older than 20.10.10
+_ARCHIVED_DEBIAN = 11  # earlier ones were taken off deb.debian.org, so that apt-get update fails
 
 
 def docker_engine(machine: Machine) -> Remedy:
@@ -33,6 +34,9 @@ def docker_engine(machine: Machine) -> Remedy:
 
 def container_toolkit(machine: Machine, runtime: str) -> Remedy:
     """Install NVIDIA's container toolkit and tell an engine, "docker" or "containerd", of it."""
+    if _is_archived(machine):
+        words = f"{_archived(machine)} NVIDIA's repository serves the NVIDIA Container Toolkit."
+        return Remedy(f"{words} Its page is {TOOLKIT_PAGE}")
     commands = _toolkit_commands(machine)
     if not commands:
         return Remedy(f"Install the NVIDIA Container Toolkit as its page says: {TOOLKIT_PAGE}")
@@ -56,6 +60,9 @@ def nvidia_driver(machine: Machine, lead: str) -> Remedy:
     if machine.os_id == "ubuntu":
         commands = install(machine, debian="ubuntu-drivers-common")
         return Remedy(f"{lead} Then reboot.", (*commands, "ubuntu-drivers install", "reboot"))
+    if _is_archived(machine):
+        words = f"{_archived(machine)} the driver is in the components contrib and non-free."
+        return Remedy(f"{lead} {words}")
     if machine.os_id == "debian":
         packages = "linux-headers-amd64 nvidia-driver firmware-misc-nonfree"
         return Remedy(
@@ -66,10 +73,25 @@ def nvidia_driver(machine: Machine, lead: str) -> Remedy:
     return Remedy(f"{lead} NVIDIA's page has the steps for this distribution: {DRIVER_PAGE}")
 
 
+def _is_archived(machine: Machine) -> bool:
+    version = major(machine)
+    return machine.os_id == "debian" and version is not None and version < _ARCHIVED_DEBIAN
+
+
+def _archived(machine: Machine) -> str:
+    """Why there are no commands for a release that is gone from the mirrors."""
+    return (
+        f"{machine.os_name or 'This release'} gets no updates any more, and its package mirrors "
+        "are gone (only archive.debian.org still has it): move to Debian 12 or later, where"
+    )
+
+
 def _docker_commands(machine: Machine) -> tuple[tuple[str, ...], str]:
     group, version = family(machine), major(machine)
     if group == "rhel":
         return _docker_rhel(machine, version)
+    if _is_archived(machine):
+        return (), f"{_archived(machine)} Docker Engine is in the distribution (docker.io)."
     if machine.os_id == "debian" and version is not None and version < _OLD_DEBIAN:
         return _docker_old_debian(machine)
     note = {

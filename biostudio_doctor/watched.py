@@ -187,15 +187,15 @@ def _unread_remedy(watched: Watched, machine: Machine) -> Remedy:
 def _unreachable_remedy(name: str, failure: Failure) -> Remedy:
     from shlex import quote
 
-    host, port = endpoints.parse(name)
+    endpoint = endpoints.parse(name)
     if failure.phase == "resolve":
         return Remedy(
             "Correct the name in the list `certificates` of the configuration, or its entry in "
             "DNS or /etc/hosts.",
-            (f"getent hosts {quote(host)}",),
+            (f"getent hosts {quote(endpoint.host)}",),
             as_root=False,
         )
-    place = quote(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    place = quote(str(endpoint))
     if failure.phase == "connect":
         words = (
             "See whether the service runs and listens on that port, and whether a firewall lets "

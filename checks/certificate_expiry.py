@@ -14,7 +14,7 @@ from biostudio_doctor.host import Host
 from biostudio_doctor.model import Finding, Remedy, Status
 from biostudio_doctor.probes.results import TlsResult
 from biostudio_doctor.renewal import INSTALL, chain_renewal, renewal
-from biostudio_doctor.requirements import Requirements
+from biostudio_doctor.requirements import Feature, Requirements
 from biostudio_doctor.watched import (
     Watched,
     ask_endpoints,
@@ -155,7 +155,9 @@ class CertificateExpiry(Check[ExpiryFacts]):
                 yield unread(watched, self.context.machine)
                 continue
             expiry = self._expiry(watched, facts.observed_at)
-            yield structs.replace(expiry, requirement=requirements.feature("https.certificate"))
+            yield structs.replace(
+                expiry, requirement=requirements.demand("https.certificate", Feature)
+            )
             if watched.tls:
                 yield from _beside_expiry(watched.name, watched.tls)
 

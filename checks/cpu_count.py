@@ -9,8 +9,9 @@ from biostudio_doctor import text
 from biostudio_doctor.check import Check
 from biostudio_doctor.host import Host
 from biostudio_doctor.host.cpus import online_cpus, parse_cpu_list, physical_cores
+from biostudio_doctor.host.machine import SYSTEM_CONTAINERS
 from biostudio_doctor.model import Finding, Remedy, Status
-from biostudio_doctor.requirements import Requirements
+from biostudio_doctor.requirements import Quantity, Requirements
 
 
 class CpuFacts(Struct, frozen=True, kw_only=True):
@@ -51,18 +52,28 @@ class CpuCount(Check[CpuFacts]):
         )
 
     def judge(self, facts: CpuFacts, requirements: Requirements) -> Iterator[Finding]:
-        wanted = requirements.quantity("cpu.cores")
+        wanted = requirements.demand("cpu.cores", Quantity)
         usable = min(facts.allowed, facts.quota or facts.allowed)
-        enough = usable >= wanted.value
+        status = Status.PASS
+        if usable < wanted.value:
+            status = wanted.shortfall(usable if self._is_whole_machine else facts.online)
         yield Finding(
-            Status.PASS if enough else wanted.shortfall(usable),
+            status,
             "CPUs",
-            f"{_usable(facts, usable)}; {wanted.value:g} or more are recommended.",
+            f"{_usable(facts, usable)}; {wanted.in_words(status, '{:g}'.format)}.",
             observed=f"{usable:g}",
             expected=f"{wanted.value:g} or more",
-            remedy=None if enough else _remedy(facts, wanted.value),
+            remedy=None if status is Status.PASS else _remedy(facts, usable, wanted.value, status),
             requirement=wanted,
         )
+
+    @property
+    def _is_whole_machine(self) -> bool:
+        """Whether what is left to this process is all that there is for BioStudio too.
+
+        Elsewhere its containers will stand beside this process, not within its limit.
+        """
+        return self.context.machine.container in SYSTEM_CONTAINERS
 
 
 def _usable(facts: CpuFacts, usable: float) -> str:
@@ -75,14 +86,18 @@ def _usable(facts: CpuFacts, usable: float) -> str:
     return f"Of {there} a {limit} leaves {usable:g} to this process"
 
 
-def _remedy(facts: CpuFacts, wanted: float) -> Remedy:
-    if facts.online >= wanted:
-        return Remedy(
-            "The CPUs are there, but this process may not use them all: lift the limit of the "
-            "container or service (docker: --cpus, --cpuset-cpus; systemd: CPUQuota=, "
-            "AllowedCPUs=), or run biostudio-doctor outside it."
+def _remedy(facts: CpuFacts, usable: float, wanted: float, status: Status) -> Remedy:
+    words = []
+    if facts.online < wanted:
+        more = f"Give this machine at least {wanted:g} CPUs in the settings of the virtual machine "
+        more += "or cloud instance"
+        if status is Status.WARN:
+            more += "; BioStudio starts with fewer, but colleagues will wait for each other"
+        words.append(f"{more}.")
+    if usable < facts.online:
+        words.append(
+            "If BioStudio will run under the same limit as this process, lift it (LXC: limits.cpu; "
+            "systemd: CPUQuota=, AllowedCPUs=; docker: --cpus, --cpuset-cpus); otherwise run "
+            "biostudio-doctor outside it."
         )
-    return Remedy(
-        f"Give this machine at least {wanted:g} CPUs in the settings of the virtual machine or "
-        "cloud instance; BioStudio starts with fewer, but colleagues will wait for each other."
-    )
+    return Remedy(" ".join(words))

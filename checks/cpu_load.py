@@ -11,7 +11,7 @@ from biostudio_doctor.host import Host
 from biostudio_doctor.host.cpus import online_cpus
 from biostudio_doctor.host.pressure import Pressure, pressure
 from biostudio_doctor.model import Finding, Remedy, Status
-from biostudio_doctor.requirements import Requirements
+from biostudio_doctor.requirements import Limit, Requirements
 
 
 class LoadFacts(Struct, frozen=True, kw_only=True):
@@ -50,7 +50,10 @@ class CpuLoad(Check[LoadFacts]):
         )
 
     def judge(self, facts: LoadFacts, requirements: Requirements) -> Iterator[Finding]:
-        most_load, most_waiting = requirements.limit("cpu.load"), requirements.limit("cpu.pressure")
+        most_load, most_waiting = (
+            requirements.demand("cpu.load", Limit),
+            requirements.demand("cpu.pressure", Limit),
+        )
         most = most_load.value * facts.cpus
         loaded = facts.load[1] > most
         waiting = facts.cpu_pressure is not None and _share(facts.cpu_pressure) > most_waiting.value

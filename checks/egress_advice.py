@@ -1,233 +1,508 @@
-"""What to do about hosts that cannot be reached: the remedies of egress.hosts.
+"""What to do about each cause: the remedies of egress.hosts.
 
-Hosts that fail for one cause share one remedy, which names them all: a network team wants one rule
-and not twelve requests.
+A remedy is for all hosts that one cause keeps from here, because a network team wants one request
+and not twelve. Where someone else must act, it holds the very text to hand on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from shlex import quote
 
 from biostudio_doctor import distribution, text
+from biostudio_doctor.endpoints import Endpoint
 from biostudio_doctor.model import Machine, Remedy
-from biostudio_doctor.probes import Failure, wording
-from biostudio_doctor.probes.results import Path
+from biostudio_doctor.probes import wording
+from biostudio_doctor.probes.results import Path, Proxy
 
-#: X509_V_ERR_... (openssl-verification-options(1)): whoever issued the certificate is not known
-#: here, so the issuer's own certificate may be installed.
-_UNKNOWN_ISSUER = (18, 19, 20, 21)
-_OUT_OF_TIME = (9, 10)
+from .egress_facts import Evidence, issuer, presented, redirect_target
+from .egress_rules import stray
 
 _STUB = "127.0.0.53"  # systemd-resolved, which asks others
+_ENCODED = "special characters percent-encoded (@ as %40, : as %3A, / as %2F)"
+_AGAIN = ("biostudio-doctor check egress.hosts",)
 
-_SET_PROXY = (
-    "If only a proxy leads out of here, name it: https_proxy=http://HOST:PORT (under sudo with "
-    "--preserve-env=https_proxy,no_proxy)."
-)
+#: The system's bundle of authorities, by family (distribution.FAMILIES).
+_BUNDLES = {
+    "rhel": "/etc/pki/tls/certs/ca-bundle.crt",
+    "suse": "/etc/ssl/ca-bundle.pem",
+}
+_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
 
-class Advice:
-    """All remedies of one run."""
+class Case:
+    """Some hosts, and the one cause that is wrong with all of them."""
 
     def __init__(
         self,
-        machine: Machine,
         paths: Sequence[Path],
-        name_servers: Sequence[str],
-        other_proxies: Sequence[str],
+        evidence: Evidence,
+        machine: Machine,
+        words: "Callable[[Case], str]",
     ) -> None:
-        self._machine = machine
-        self._paths = paths
-        self._name_servers = name_servers
-        self._other_proxies = other_proxies
+        self.paths = paths
+        self.evidence = evidence
+        self.machine = machine
+        self.seen = words(self)  # a clause without its full stop
 
-    def remedies(self) -> dict[tuple[str, int], Remedy]:
-        """The remedy for each host and port that failed."""
-        phases = {path.failure.phase if path.failure else None for path in self._paths}
-        everywhere = len(self._paths) > 1 and len(phases) == 1
-        groups: dict[tuple[str, ...], list[Path]] = {}
-        for path in self._paths:
-            if path.failure:
-                groups.setdefault(_cause(path, path.failure, everywhere), []).append(path)
-        found: dict[tuple[str, int], Remedy] = {}
-        for group in groups.values():
-            remedy = self._remedy(group, everywhere)
-            found |= {(path.host, path.port): remedy for path in group}
-        return found
+    @property
+    def first(self) -> Path:
+        """The host that stands for all where one is enough, as in a command."""
+        return self.paths[0]
 
-    def _remedy(self, group: list[Path], everywhere: bool) -> Remedy:
-        problem = group[0].failure
-        assert problem, "a group is of failures"
-        if problem.phase == "resolve":
-            return self._resolve_all(group) if everywhere else self._resolve(group)
-        if problem.phase == "connect":
-            return self._connect_all(group) if everywhere else self._connect(group)
-        if problem.phase == "proxy":
-            return self._proxy(group, problem)
-        if problem.reason == "untrusted":
-            return self._untrusted(group, everywhere)
-        return self._meddled(group, everywhere)
+    @property
+    def url(self) -> str:
+        """Of the first."""
+        return f"https://{self.place.removesuffix(':443')}/"
 
-    # --- Names and connections --------------------------------------------------------------------
+    @property
+    def place(self) -> str:
+        """host:port of the first."""
+        return str(Endpoint(self.first.host, self.first.port))
 
-    def _resolve_all(self, group: list[Path]) -> Remedy:
-        servers = text.listing(self._name_servers) or "none"
-        commands = ["cat /etc/resolv.conf", f"getent hosts {group[0].host}"]
-        if _STUB in self._name_servers:
-            commands.insert(1, "resolvectl status")
-        return Remedy(
-            "No host is resolved, so this is about name resolution as a whole and not about single "
-            f"hosts: the name servers of /etc/resolv.conf ({servers}) must be the right ones and "
-            f"answer this host on port 53, UDP and TCP. {self._proxy_hint()}",
-            tuple(commands),
-            as_root=False,
-        )
+    @property
+    def hosts(self) -> str:
+        """All their names."""
+        return text.listing(dict.fromkeys(path.host for path in self.paths))
 
-    def _resolve(self, group: list[Path]) -> Remedy:
-        asked = text.listing(dict.fromkeys(wording.servers(path) for path in group))
-        return Remedy(
-            f"Other hosts are resolved from here, so ask the network team why {asked} does not "
-            f"resolve {_hosts(group)}: a DNS filter must let these names pass.",
-            tuple(f"getent hosts {path.host}" for path in group[:1]),
-            as_root=False,
-        )
+    @property
+    def ports(self) -> str:
+        """TCP port 443."""
+        ports = sorted({path.port for path in self.paths})
+        return f"TCP {'port' if len(ports) == 1 else 'ports'} {text.listing(ports)}"
 
-    def _connect_all(self, group: list[Path]) -> Remedy:
-        return Remedy(
-            "No host can be connected to, so this is about the way out as a whole and not about "
-            "single hosts: a default route, a gateway or one firewall rule is missing. "
-            f"{self._rule(group)} {self._proxy_hint()}",
-            ("ip route",),
-            as_root=False,
-        )
+    @property
+    def here(self) -> str:
+        """This host with the addresses that its packets come from."""
+        sources = sorted({one.source for path in self.paths for one in path.attempts if one.source})
+        name = self.machine.hostname or "this host"
+        known = sources or sorted(self.evidence.facts.sources)
+        return f"{name} ({text.listing(known)})" if known else name
 
-    def _connect(self, group: list[Path]) -> Remedy:
-        return Remedy(
-            f"Ask the network team for this rule. {self._rule(group)} Hosts must be allowed by "
-            f"name, since their addresses change. {self._proxy_hint()}"
-        )
+    @property
+    def proxy(self) -> Proxy:
+        """The proxy that they are reached through."""
+        through = self.first.route.proxy
+        assert through, "this cause is one of proxies"
+        return through
 
-    def _rule(self, group: list[Path]) -> str:
-        ports = text.listing(sorted({path.port for path in group}))
-        return f"Allow outbound, TCP port {ports}, from {self._here(group)} to {_hosts(group)}."
+    @property
+    def servers(self) -> str:
+        """The name servers that gave the failure."""
+        named = dict.fromkeys(wording.servers(path) for path in self.paths)
+        return text.listing(named)
 
-    def _here(self, group: list[Path]) -> str:
-        sources = sorted({hop.source for path in group for hop in path.attempts if hop.source})
-        name = self._machine.hostname or "this host"
-        return f"{name} ({text.listing(sources)})" if sources else name
+    @property
+    def issuers(self) -> str:
+        """Who issued the certificates that were shown."""
+        names = sorted({issuer(path) for path in self.paths})
+        return text.listing(f"'{name}'" for name in names)
 
-    def _proxy_hint(self) -> str:
-        if not self._other_proxies:
-            return _SET_PROXY
-        return f"{_SET_PROXY} Not in force here is {text.listing(self._other_proxies)}."
-
-    # --- Proxies ----------------------------------------------------------------------------------
-
-    def _proxy(self, group: list[Path], problem: Failure) -> Remedy:
-        path = group[0]
-        variable, through = path.route.variable, path.route.proxy
-        correct = (f"export {variable}=http://HOST:PORT",)
-        if not through and problem.reason == "other":
-            return Remedy(
-                "conda and docker need more than this variable for a SOCKS proxy. Ask for an HTTP "
-                "proxy, or see with a program that speaks SOCKS whether it leads out.",
-                (f"curl -sSI https://{path.host}/",),
-                as_root=False,
-            )
-        if not through:
-            return Remedy(
-                f"Correct {variable}: http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT with "
-                "special characters percent-encoded.",
-                correct,
-                as_root=False,
-            )
-        if problem.reason == "tls-protocol":
-            return Remedy(
-                f"Write http:// in {variable}: it says how the proxy itself is spoken to, and that "
-                "is HTTP nearly everywhere, for https:// addresses, too.",
-                (f"export {variable}=http://{through.host}:{through.port}",),
-                as_root=False,
-            )
-        if problem.reason == "proxy-auth":
-            return Remedy(_credentials(path, variable))
-        if problem.reason == "proxy-denied":
-            return Remedy(
-                f"Ask whoever runs the proxy {through.url} to let {self._here(group)} connect "
-                f"(CONNECT, port {path.port}) to {_hosts(group)}."
-            )
-        if problem.reason == "untrusted":
-            return Remedy(
-                f"The proxy {through.url} itself has this certificate: have its authority, then:",
-                distribution.trust_authority(self._machine, "proxy-ca.crt"),
-            )
-        return Remedy(
-            f"Ask the network team whether {through.url} is the right proxy for "
-            f"{self._here(group)}, and correct {variable} if it is not.",
-            correct,
-            as_root=False,
-        )
-
-    # --- TLS and HTTP -----------------------------------------------------------------------------
-
-    def _untrusted(self, group: list[Path], everywhere: bool) -> Remedy:
-        code = group[0].tls.verify_code if group[0].tls else 0
-        hosts = _hosts(group)
-        if code in _OUT_OF_TIME:
-            return Remedy(
-                f"See first whether this host's clock is right. If it is, the certificate of "
-                f"{hosts} is at fault: tell whoever inspects the traffic here, or the vendor.",
-                ("date -u",),
-                as_root=False,
-            )
-        if code not in _UNKNOWN_ISSUER:
-            return Remedy(
-                f"Something else answers in the place of {hosts}. Ask the network team which "
-                "device that is, and to let these hosts pass unchanged."
-            )
-        bundle = "Otherwise this host's bundle of authorities is missing or very old: install the "
-        return Remedy(
-            "Most often a device of your site looks into TLS. Ask the network team to let "
-            f"{hosts} pass unchanged, or for the device's authority, to be installed as below, and "
-            "for conda (ssl_verify) and in the containers as well. "
-            + (f"{bundle}package ca-certificates." if everywhere else ""),
-            distribution.trust_authority(self._machine, "site-ca.crt"),
-        )
-
-    def _meddled(self, group: list[Path], everywhere: bool) -> Remedy:
-        """The connection stands, and what is said over it does not get through."""
-        about = "TLS as a whole" if everywhere else "these hosts"
-        return Remedy(
-            f"The connection is allowed, but what is said over it is not let through: ask the "
-            f"network team whether a device filters or inspects {about}. "
-            f"{self._rule(group)} Nothing on the way may change or end it."
-        )
+    def request(self, wanted: str, *, hosts: bool = True) -> str:
+        """The text to hand on: what was seen, from where, to where, when, and what is wanted."""
+        when = self.evidence.facts.observed_at.strftime("%Y-%m-%d %H:%M:%S UTC")
+        lines = ["To hand on:", f"  {when}, from {self.here}: {self.seen}.", f"  Please {wanted}."]
+        if hosts:
+            lines.append(f"  Hosts, by HTTPS ({self.ports}):")
+            lines += [f"  - {_place(path)}" for path in self.paths]
+        return "\n".join(lines)
 
 
-def _cause(path: Path, problem: Failure, everywhere: bool) -> tuple[str, ...]:
-    """What hosts with one remedy have in common."""
-    if everywhere and problem.phase in ("resolve", "connect"):
-        return (problem.phase,)
-    code = path.tls.verify_code if path.tls else 0
-    return (problem.phase, problem.reason, str(code))
+def _place(path: Path) -> str:
+    """conda.anaconda.org (203.0.113.20 and 2001:db8::20)."""
+    addresses = path.lookup.addresses if path.lookup and not path.route.proxy else ()
+    name = path.host if path.port == 443 else str(Endpoint(path.host, path.port))
+    return f"{name} ({text.listing(addresses)})" if addresses else name
 
 
-def _hosts(group: Sequence[Path]) -> str:
-    return text.listing(path.host for path in group)
-
-
-def _credentials(path: Path, variable: str) -> str:
-    schemes = path.reply.schemes if path.reply else ()
-    through = path.route.proxy
-    if schemes and not any(scheme.lower() == "basic" for scheme in schemes):
-        return (
-            f"conda and docker know the scheme Basic only, and this proxy offers "
-            f"{text.listing(schemes)}: ask whoever runs it for Basic, or to let this host through "
-            "without a user name."
-        )
-    if through and through.authenticated:
-        return (
-            f"Correct the user name and the password in {variable}; special characters must be "
-            "percent-encoded (@ as %40, : as %3A, / as %2F)."
-        )
+def _proxy_hint(case: Case) -> str:
+    other = case.evidence.facts.other_proxies
+    not_in_force = f" Not in force here is {text.listing(other)}." if other else ""
     return (
-        f"Put a user name and a password into {variable}: http://USER:PASSWORD@HOST:PORT, with "
-        "special characters percent-encoded (@ as %40, : as %3A, / as %2F)."
+        "If only a proxy leads out of here, name it: https_proxy=http://HOST:PORT (under sudo with "
+        f"--preserve-env=https_proxy,no_proxy).{not_in_force}"
     )
+
+
+def _try(case: Case) -> tuple[str, ...]:
+    return (f"curl -sSI --max-time 10 {quote(case.url)}",)
+
+
+# --- Names ----------------------------------------------------------------------------------------
+
+
+def name_a_server(case: Case) -> Remedy:
+    """There is none in /etc/resolv.conf."""
+    return Remedy(
+        "Ask the network team which name servers this host shall use, and enter them where this "
+        "system keeps its network settings (netplan, NetworkManager, ifcfg or resolv.conf itself).",
+        ("cat /etc/resolv.conf",),
+        as_root=False,
+    )
+
+
+def ask_for_dns(case: Case) -> Remedy:
+    """The name servers do not answer, or not for public names."""
+    servers = text.listing(case.evidence.facts.name_servers) or "the name servers"
+    commands = ["cat /etc/resolv.conf", f"getent hosts {quote(case.first.host)}"]
+    if _STUB in case.evidence.facts.name_servers:
+        commands.insert(1, "resolvectl status")
+    return Remedy(
+        "See that the name servers of /etc/resolv.conf are the right ones, and have them answer. "
+        f"{_proxy_hint(case)}\n"
+        + case.request(
+            f"let {servers} answer this host on port 53, UDP and TCP, for these public names",
+        ),
+        tuple(commands),
+        as_root=False,
+    )
+
+
+def ask_for_names(case: Case) -> Remedy:
+    """Some names are kept from here."""
+    return Remedy(
+        "Other names are found from here, so a DNS filter must let these pass.\n"
+        + case.request("let these names be resolved"),
+        (f"getent hosts {quote(case.first.host)}",),
+        as_root=False,
+    )
+
+
+def ask_for_upstream(case: Case) -> Remedy:
+    """SERVFAIL."""
+    return Remedy(
+        "The name server is reached, but cannot find names out: its way to the internet, or its "
+        "DNSSEC validation (a wrong clock breaks that, too), is at fault.\n"
+        + case.request("see why the name server fails on these names"),
+        (f"getent hosts {quote(case.first.host)}",),
+        as_root=False,
+    )
+
+
+def mend_resolvers(case: Case) -> Remedy:
+    """One of several name servers is bad."""
+    bad = text.listing(case.evidence.bad_servers)
+    return Remedy(
+        f"Take {bad} out of /etc/resolv.conf (where netplan, NetworkManager or DHCP writes it), or "
+        "have it mended: each program that happens to ask it fails or waits.\n"
+        + case.request(f"mend {bad}, or name another", hosts=False),
+        ("cat /etc/resolv.conf",),
+        as_root=False,
+    )
+
+
+def ask_about_sink_hole(case: Case) -> Remedy:
+    """Answers in space that is not public."""
+    host = quote(case.first.host)
+    return Remedy(
+        "A DNS filter answers in the place of these names, or they stand in /etc/hosts; if a "
+        "mirror of your own is meant, it must answer.\n"
+        + case.request("let these names resolve to their public addresses"),
+        (f"getent ahosts {host}", f"grep -F {host} /etc/hosts"),
+        as_root=False,
+    )
+
+
+# --- TCP ------------------------------------------------------------------------------------------
+
+
+def add_route(case: Case) -> Remedy:
+    """No route leads out of this host."""
+    return Remedy(
+        "Give this host a default route by a gateway of its network; the network team knows it. "
+        f"{_proxy_hint(case)}",
+        ("ip route", "ip -6 route"),
+        as_root=False,
+    )
+
+
+def ask_for_rule(case: Case) -> Remedy:
+    """A firewall stands in the way."""
+    return Remedy(
+        f"Have a firewall rule made. {_proxy_hint(case)}\n"
+        + case.request(
+            f"allow {case.ports} outbound from this host to these hosts, by name: their addresses "
+            "change",
+        ),
+        _try(case),
+        as_root=False,
+    )
+
+
+def ask_for_family(case: Case) -> Remedy:
+    """One of the two address families is blocked."""
+    return Remedy(
+        "Programs get through by the other family, but some wait or fail first. If IPv6 is not "
+        "meant to work here, take this host's IPv6 route away instead.\n"
+        + case.request(f"allow {case.ports} outbound in both families, IPv4 and IPv6"),
+        ("ip route", "ip -6 route"),
+        as_root=False,
+    )
+
+
+def mend_mtu(case: Case) -> Remedy:
+    """Large packets vanish."""
+    host = quote(case.first.host)
+    return Remedy(
+        "Find the size that passes, and set it as the MTU of this host's interface, or have it "
+        "mended on the way (MSS clamping, or ICMP 'fragmentation needed' let through).\n"
+        + case.request("let ICMP 'fragmentation needed' pass, or clamp the TCP MSS"),
+        (f"tracepath -n {host}", f"ping -c 3 -M do -s 1472 {host}"),
+        as_root=False,
+    )
+
+
+# --- Proxies --------------------------------------------------------------------------------------
+
+
+def set_proxy(case: Case) -> Remedy:
+    """A proxy is named elsewhere."""
+    other = text.listing(case.evidence.facts.other_proxies)
+    return Remedy(
+        f"Name the proxy in this environment as well: it is {other}. Under sudo, pass it on with "
+        "--preserve-env=https_proxy,no_proxy; what else needs it, such as the container engine, "
+        "`biostudio-doctor check egress.proxy` tells.",
+        ("export https_proxy=http://HOST:PORT",),
+        as_root=False,
+    )
+
+
+def correct_proxy(case: Case) -> Remedy:
+    """The setting makes no sense."""
+    return Remedy(
+        f"Correct {_variable(case)}: http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT with "
+        f"{_ENCODED}.",
+        _export(case, "http://HOST:PORT"),
+        as_root=False,
+    )
+
+
+def ask_for_http_proxy(case: Case) -> Remedy:
+    """SOCKS."""
+    return Remedy(
+        "conda and docker need more than this variable for a SOCKS proxy. Ask for an HTTP proxy, "
+        "or see with a program that speaks SOCKS whether it leads out.",
+        _try(case),
+        as_root=False,
+    )
+
+
+def write_http_scheme(case: Case) -> Remedy:
+    """https:// where http:// is meant."""
+    return Remedy(
+        f"Write http:// in {_variable(case)}: it says how the proxy itself is spoken to, and that "
+        "is HTTP nearly everywhere, for https:// addresses, too.",
+        _export(case, f"http://{case.proxy.host}:{case.proxy.port}"),
+        as_root=False,
+    )
+
+
+def give_credentials(case: Case) -> Remedy:
+    """407, Basic."""
+    if case.proxy.authenticated:
+        return Remedy(
+            f"Correct the user name and the password in {_variable(case)}, with {_ENCODED}."
+        )
+    return Remedy(
+        f"Put a user name and a password into {_variable(case)}: "
+        f"http://USER:PASSWORD@HOST:PORT, with {_ENCODED}."
+    )
+
+
+def ask_for_basic(case: Case) -> Remedy:
+    """407, without Basic."""
+    return Remedy(
+        "conda and docker know the scheme Basic only; a helper on this host, such as cntlm or px, "
+        "can stand between.\n"
+        + case.request(
+            f"offer Basic at {case.proxy.url}, or let this host through without a user name"
+        )
+    )
+
+
+def ask_proxy_team(case: Case) -> Remedy:
+    """403."""
+    return Remedy(
+        "Whoever runs the proxy must allow these hosts.\n"
+        + case.request(f"let {case.here} connect (CONNECT) to these hosts")
+    )
+
+
+def ask_about_proxy(case: Case) -> Remedy:
+    """The proxy is not there, or is none."""
+    return Remedy(
+        f"Correct {_variable(case)} if {case.proxy.url} is not the proxy of {case.here}; if it "
+        "is, whoever runs it must let this host connect.\n"
+        + case.request(f"tell which proxy is for {case.here}, or mend this one", hosts=False),
+        _export(case, "http://HOST:PORT"),
+        as_root=False,
+    )
+
+
+def trust_proxy(case: Case) -> Remedy:
+    """A proxy that is spoken to by TLS."""
+    return Remedy(
+        f"The proxy {case.proxy.url} itself has this certificate: have its authority, then:",
+        distribution.trust_authority(case.machine, "proxy-ca.crt"),
+    )
+
+
+def _variable(case: Case) -> str:
+    return case.first.route.variable
+
+
+def _export(case: Case, value: str) -> tuple[str, ...]:
+    name = _variable(case)
+    return (f"export {name}={quote(value)}",) if name.isidentifier() else ()
+
+
+# --- TLS ------------------------------------------------------------------------------------------
+
+
+def install_authority(case: Case) -> Remedy:
+    """A device looks into TLS."""
+    bundle = _BUNDLES.get(distribution.family(case.machine), _BUNDLE)
+    name = case.issuers
+    return Remedy(
+        f"Have the certificate of {name} from the network team, as site-ca.crt in PEM, and install "
+        "it on this host as below. conda has a list of its own: `conda config --system --set "
+        f"ssl_verify {bundle}`. Containers do not see the host's: give them `--volume "
+        f"{bundle}:/site-ca.crt:ro --env REQUESTS_CA_BUNDLE=/site-ca.crt --env "
+        "SSL_CERT_FILE=/site-ca.crt`. `openssl s_client -showcerts -connect "
+        f"{case.place}` shows what is presented.\n"
+        + case.request(
+            "exempt these hosts from TLS inspection, or give us the certificate of the inspecting "
+            "device's authority",
+        ),
+        distribution.trust_authority(case.machine, "site-ca.crt"),
+    )
+
+
+def update_bundle(case: Case) -> Remedy:
+    """The system's authorities are old or broken."""
+    update = distribution.update_trust(case.machine)
+    rebuild = distribution.rebuild_trust(case.machine)
+    return Remedy(
+        "Bring this system's public authorities up to date (package ca-certificates) and write "
+        "their bundle anew; `biostudio-doctor check egress.trust` tells what is wrong with it. If "
+        "the issuers' names are not to be trusted, a device on the way uses them: ask the network "
+        "team.",
+        (*update, *rebuild),
+    )
+
+
+def set_clock(case: Case) -> Remedy:
+    """This host's clock."""
+    return Remedy(
+        "Set this host's clock right, and keep it so: `biostudio-doctor check os.time` tells how.",
+        ("date -u", "biostudio-doctor check os.time"),
+        as_root=False,
+    )
+
+
+def tell_owner(case: Case) -> Remedy:
+    """A certificate that is at fault at the other end, or on the way."""
+    leaf = presented(case.first)
+    until = f" It ended on {leaf.not_after:%Y-%m-%d}." if leaf else ""
+    return Remedy(
+        f"The certificate itself is at fault, issued by {case.issuers}.{until} If that is your "
+        "site's name, its TLS inspection is out of order; if not, tell support@bioturing.com.\n"
+        + case.request("see that nothing on the way replaces these certificates"),
+        (f"openssl s_client -connect {quote(case.place)} </dev/null",),
+        as_root=False,
+    )
+
+
+def ask_who_answers(case: Case) -> Remedy:
+    """Something else answers."""
+    return Remedy(
+        "Something else answers in the place of these hosts: a captive portal, a block page or "
+        "another device.\n"
+        + case.request("tell which device answers here, and let these hosts pass unchanged"),
+        _try(case),
+        as_root=False,
+    )
+
+
+def ask_for_passage(case: Case) -> Remedy:
+    """TLS is cut on the way."""
+    return Remedy(
+        "The connection is allowed, but what is said over it is not let through.\n"
+        + case.request(
+            "let TLS pass to these hosts (by their names, which firewalls read in SNI), unchanged "
+            "and without inspection",
+        ),
+        _try(case),
+        as_root=False,
+    )
+
+
+# --- HTTP -----------------------------------------------------------------------------------------
+
+
+def sign_in(case: Case) -> Remedy:
+    """A captive portal."""
+    target = redirect_target(case.first)
+    place = f" ({target[0]}://{target[1]}/)" if target else ""
+    return Remedy(
+        f"Sign this host in at the portal{place}, or have it exempted from it.\n"
+        + case.request("let this host out without a portal"),
+        _try(case),
+        as_root=False,
+    )
+
+
+def ask_web_filter(case: Case) -> Remedy:
+    """A block page."""
+    return Remedy(
+        "A web filter answers in the place of these hosts.\n"
+        + case.request("allow these hosts in the web filter"),
+        _try(case),
+        as_root=False,
+    )
+
+
+def ask_the_cdn(case: Case) -> Remedy:
+    """About this site's address."""
+    return Remedy(
+        "The way is free: no firewall of yours does this. The host's own network turns away your "
+        "site's public address, for too many requests or by its terms of use. Ask whoever answers "
+        "for that address and for the licence (Anaconda asks larger organisations for one), or "
+        "take packages from a mirror.",
+        _try(case),
+        as_root=False,
+    )
+
+
+def allow_redirect(case: Case) -> Remedy:
+    """The target of a redirect is blocked."""
+    hops = [hop for path in case.paths if (hop := stray(path, case.evidence))]
+    targets = text.listing(dict.fromkeys(hop.host for hop in hops))
+    return Remedy(
+        f"{targets} must be allowed together with {case.hosts}.\n"
+        + case.request(f"allow TCP port 443 outbound to {targets}", hosts=False),
+        (f"curl -sSI --max-time 10 {quote(f'https://{hops[0].host}/')}",),
+        as_root=False,
+    )
+
+
+def try_later(case: Case) -> Remedy:
+    """A fault of the other end."""
+    return Remedy(
+        "The way to it is free. Try again later; if it lasts, ask support@bioturing.com, or the "
+        "administrator of a proxy in between, whether it is theirs.",
+        _AGAIN,
+        as_root=False,
+    )
+
+
+def find_the_narrow(case: Case) -> Remedy:
+    """A slow line."""
+    return Remedy(
+        "Ask the network team what bandwidth this host has to the internet, and whether a proxy or "
+        "filter on the way slows it down; otherwise take images and packages from a mirror.",
+        (f"curl -o /dev/null -w '%{{speed_download}} bytes/s\\n' {quote(_object(case))}",),
+        as_root=False,
+    )
+
+
+def _object(case: Case) -> str:
+    return case.url.removesuffix("/") + case.evidence.endpoint(case.first).path

@@ -1,24 +1,42 @@
-"""egress.hosts"""
+"""egress.hosts
+
+Its parts are in the modules beside this one: what is gathered (egress_facts), the evidence for each
+cause (egress_rules), what to do (egress_advice), and the table of all causes (egress_causes).
+"""
 
 import os
 import time
-from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
+from biostudio_doctor import text
 from biostudio_doctor.check import Check
 from biostudio_doctor.config import AbsolutePath, Settings
 from biostudio_doctor.host import Host
-from biostudio_doctor.model import Finding, Remedy, Status, Strength
-from biostudio_doctor.probes import Failure, wording
-from biostudio_doctor.probes.results import Hop, Path
+from biostudio_doctor.model import Finding, Remedy, Status, Strength, worst
+from biostudio_doctor.probes import wording
+from biostudio_doctor.probes.results import Path
 from biostudio_doctor.requirements import Endpoint, Requirements
 
-from .egress_advice import Advice
+from . import egress_targets as targets
+from .egress_advice import Case
+from .egress_causes import Cause, cases
+from .egress_facts import EgressFacts, Evidence
 
-_SHARE = 0.8  # of the check's timeout for the probes, so that each host has its finding in time
+#: What does not work while a group of hosts is blocked.
+_CONSEQUENCES = {
+    "activation": "the licence is not activated",
+    "notebooks": "notebooks and upgrades cannot be fetched",
+    "packages": "packages cannot be installed",
+    "S3": "applications and data cannot be downloaded",
+    "image registry": "images cannot be pulled from Docker Hub",
+    "sign-in": "nobody can sign in by BioTuring's portal",
+    targets.GROUP: "hosts that you added are not available",
+}
+_NAMED = 3  # hosts that a diagnosis names; of more, the number is told
 
 
 class EgressSettings(Settings, frozen=True, kw_only=True):
@@ -31,29 +49,50 @@ class EgressSettings(Settings, frozen=True, kw_only=True):
             "proxy which looks into TLS."
         ),
     ] = None
+    add: Annotated[
+        tuple[str, ...],
+        Meta(description="Hosts to probe as well, as https:// URLs, such as a mirror of your own."),
+    ] = ()
+    remove: Annotated[
+        tuple[str, ...], Meta(description="Published hosts that are not to be probed, by name.")
+    ] = ()
+    proxy: Annotated[
+        str,
+        Meta(
+            description="http://HOST:PORT of the proxy to go through, instead of the one that the "
+            "environment names; NO_PROXY still counts. Without user name and password."
+        ),
+    ] = ""
+    proxy_login_file: Annotated[
+        AbsolutePath | None,
+        Meta(
+            description="A file with one line USER:PASSWORD for `proxy`; without it, they are "
+            "taken from the environment, if that names the same proxy."
+        ),
+    ] = None
 
-
-class EgressFacts(Struct, frozen=True, kw_only=True):
-    """The way to every host."""
-
-    paths: tuple[Path, ...]
-    name_servers: tuple[str, ...]  # of /etc/resolv.conf
-    other_proxies: tuple[str, ...]  # settings that do not count here: "https_proxy in /etc/..."
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense; a ValueError here becomes one line for a person."""
+        targets.validate(self.add, self.remove)
+        targets.validate_proxy(self.proxy)
 
 
 class EgressHosts(Check[EgressFacts]):
     """BioStudio's hosts on the internet can be reached.
 
-    Goes the whole way to each host, all hosts at once: name resolution, TCP on port 443, TLS with
-    the system's authorities, and an HTTP request; or, where https_proxy, HTTPS_PROXY, all_proxy or
-    ALL_PROXY names a proxy and NO_PROXY does not exempt the host, through that proxy. Each phase is
-    timed. The published domains are wildcards, which cannot be probed: concrete hosts stand for
-    them. Hosts that not every site needs warn instead of failing.
+    Goes the whole way to each host, all hosts at once: name resolution (each name server by
+    itself, too), TCP on port 443 over IPv4 and IPv6, TLS with the system's authorities, and an HTTP
+    request; or, where https_proxy, HTTPS_PROXY, all_proxy or ALL_PROXY names a proxy and NO_PROXY
+    does not exempt the host, through that proxy. Where a way ends early, a second look with one
+    thing changed tells why: another port, smaller packets, another name, no verification. One
+    download of at most 4 MB and 2 s gives a figure for the throughput. The published domains are
+    wildcards, which cannot be probed: concrete hosts stand for them. Hosts that not every site
+    needs warn instead of failing. docs/egress.md lists the causes that are told apart.
 
     Why: without these hosts the licence is not activated, and notebooks, packages and applications
     cannot be fetched. Blocked or inspected traffic is the commonest reason for that.
 
-    Mend: hand the rule that the finding gives to your network team, or set the proxy variables.
+    Mend: hand the text that the diagnosis gives to your network team, or set the proxy variables.
     What sudo runs sees them only with --preserve-env=https_proxy,no_proxy.
     """
 
@@ -61,60 +100,76 @@ class EgressHosts(Check[EgressFacts]):
     timeout = timedelta(seconds=15)
     network = True
     # One for each published domain.
-    requirement_ids = ("egress.studio", "egress.anaconda", "egress.repo", "egress.s3-us")
+    requirement_ids = (
+        "egress.studio", "egress.anaconda", "egress.repo", "egress.s3-us", "egress.throughput",
+    )  # fmt: skip
     Settings = EgressSettings
 
     async def observe(self, host: Host) -> EgressFacts:
-        import anyio
+        seconds = self.context.config.timeout or self.timeout.total_seconds()
+        started = time.monotonic()
+        from biostudio_doctor.probes import dns, path, tcp, tls
 
-        deadline = time.monotonic() + _SHARE * self._seconds()
-        from biostudio_doctor.probes import dns, path, tls
+        from .egress_survey import Survey
 
         ca_file = self.settings.ca_file and host.path(self.settings.ca_file)
         tls.verifying_context(ca_file)  # raises now if the file is no good
-        around = path.Surroundings(os.environ, dns.name_servers(host), ca_file)
-        found: dict[str, Path] = {}
-
-        async def go(endpoint: Endpoint) -> None:
-            target = path.Target(host=endpoint.host, port=endpoint.port, path=endpoint.path)
-            left = deadline - time.monotonic()
-            found[endpoint.id] = await path.probe(target, around, timeout=left)
-
+        servers = dns.name_servers(host)
+        around = path.Surroundings(os.environ, servers, ca_file, self._proxy(host))
+        survey = Survey(self._endpoints(self.context.requirements), around)
+        observed_at = datetime.now(UTC)
         with host.doing("reach the hosts of the requirements"):
-            async with anyio.create_task_group() as tasks:
-                for endpoint in self.context.requirements.hosts:
-                    tasks.start_soon(go, endpoint)
+            await survey.run(started, seconds)
         return EgressFacts(
-            paths=tuple(found[endpoint.id] for endpoint in self.context.requirements.hosts),
-            name_servers=around.name_servers,
+            observed_at=observed_at,
+            paths=survey.paths,
+            second_looks=survey.second_looks,
+            download=survey.download,
+            name_servers=servers,
+            sources=tuple(
+                dict.fromkeys(filter(None, (tcp.source_address(one, 53) for one in servers)))
+            ),
             other_proxies=tuple(_other_proxies(host, os.environ)),
         )
 
     def judge(self, facts: EgressFacts, requirements: Requirements) -> Iterator[Finding]:
+        endpoints = self._endpoints(requirements)
+        evidence = Evidence(facts, endpoints, requirements)
+        judged: set[tuple[str, int]] = set()
+        for cause, case in cases(evidence, self.context.machine):
+            hosts = [_troubled(evidence.endpoint(path), path, cause, case) for path in case.paths]
+            yield _diagnosis(cause, case, hosts)
+            yield from hosts
+            judged |= {(path.host, path.port) for path in case.paths}
         paths = {(path.host, path.port): path for path in facts.paths}
-        advice = Advice(self.context.machine, facts.paths, facts.name_servers, facts.other_proxies)
-        remedies = advice.remedies()
-        for endpoint in requirements.hosts:
-            path = paths.get((endpoint.host, endpoint.port))
-            if not path:
+        for endpoint in endpoints:
+            place = (endpoint.host, endpoint.port)
+            if place not in paths:
                 yield _unprobed(endpoint)
-            elif path.failure:
-                yield _unreachable(endpoint, path, path.failure, remedies)
-            else:
-                yield _reachable(endpoint, path, {probed.host for probed in facts.paths})
+            elif place not in judged:
+                yield _reachable(endpoint, paths[place])
 
-    def _seconds(self) -> float:
-        return self.context.config.timeout or self.timeout.total_seconds()
+    def _endpoints(self, requirements: Requirements) -> list[Endpoint]:
+        return targets.chosen(requirements, self.settings.add, self.settings.remove)
+
+    def _proxy(self, host: Host) -> str:
+        login = self.settings.proxy_login_file
+        return targets.proxy_value(
+            self.settings.proxy, host.read(login, 4096) if login else "", os.environ
+        )
 
 
 def _other_proxies(host: Host, environ: Mapping[str, str]) -> Iterator[str]:
     """Proxy settings that the programs of this environment do not see, or not for HTTPS."""
+    from biostudio_doctor.host import proxies
+
     if environ.get("http_proxy") or environ.get("HTTP_PROXY"):
         yield "http_proxy (which is for http:// only) in this environment"
-    for line in (host.read_if_any("/etc/environment") or "").splitlines():
-        name = line.strip().removeprefix("export ").partition("=")[0].strip()
-        if name.lower() in ("https_proxy", "all_proxy") and not environ.get(name):
-            yield f"{name} in /etc/environment"
+    found = proxies.look(host, environ)
+    engine = [found.engine.setting] if found.engine and found.engine.setting else []
+    for setting in (*found.elsewhere, *engine):
+        if not environ.get(setting.name):
+            yield setting.words
 
 
 # --- Findings -------------------------------------------------------------------------------------
@@ -137,76 +192,82 @@ def _unprobed(endpoint: Endpoint) -> Finding:
     )
 
 
-def _unreachable(
-    endpoint: Endpoint, path: Path, problem: Failure, remedies: Mapping[tuple[str, int], Remedy]
-) -> Finding:
-    if problem.phase == "proxy" and problem.reason == "other" and not path.route.proxy:
-        status, verb = Status.ERROR, "could not be probed"
+def _diagnosis(cause: Cause, case: Case, hosts: Sequence[Finding]) -> Finding:
+    """What hosts with one cause have in common; a cause without hosts is a warning."""
+    return Finding(
+        worst(finding.status for finding in hosts) if hosts else Status.WARN,
+        cause.name,
+        f"{case.seen[:1].upper()}{case.seen[1:]}{_effect(cause, case)}.",
+        observed=text.listing(dict.fromkeys(path.host for path in case.paths)) or "no host",
+        remedy=cause.remedy(case),
+        cause=cause.word,
+    )
+
+
+def _effect(cause: Cause, case: Case) -> str:
+    """Which hosts that concerns, and what does not work without them."""
+    if not case.paths:
+        return ": programs that ask it fail or wait"
+    all_of_them = len(case.evidence.paths)
+    number = f"{len(case.paths)} of {all_of_them} hosts"
+    names = case.hosts if len(case.paths) <= _NAMED else number
+    everywhere = len(case.paths) == all_of_them > 1
+    if cause.warns:
+        return f" (this concerns {f'all {all_of_them} hosts' if everywhere else names})"
+    groups = dict.fromkeys(case.evidence.endpoint(path).group for path in case.paths)
+    lost = text.listing(_CONSEQUENCES.get(group, f"{group} is not available") for group in groups)
+    if everywhere:
+        return f", so none of {all_of_them} hosts can be used: {lost}"
+    return f", so {names} cannot be used: {lost}"
+
+
+def _troubled(endpoint: Endpoint, path: Path, cause: Cause, case: Case) -> Finding:
+    """A host with a cause; what to do about it is said once, by the diagnosis."""
+    problem = path.failure
+    if problem:
+        verb = "could not be probed" if path.undetermined else "cannot be reached"
+        summary = f"{endpoint.host} {verb}: {wording.failed(path, problem)}."
+        observed = f"{problem.phase}: {problem.reason}"
     else:
-        optional = endpoint.strength is Strength.OPTIONAL
-        status, verb = Status.WARN if optional else Status.FAIL, "cannot be reached"
+        summary = f"{endpoint.host} answers, but {case.seen}."
+        observed = _said(path)
     return Finding(
-        status,
-        endpoint.host,
-        f"{endpoint.host} ({endpoint.purpose}) {verb}: {wording.failed(path, problem)}.",
-        observed=", ".join(filter(None, (f"{problem.phase}: {problem.reason}",
-                                         wording.timings(path)))),
-        expected=_expected(endpoint),
-        remedy=remedies[path.host, path.port],
-        requirement=endpoint,
-    )  # fmt: skip
-
-
-def _reachable(endpoint: Endpoint, path: Path, probed: set[str]) -> Finding:
-    answer = path.exchange.answer if path.exchange else None
-    said = f"HTTP {answer.status}" if answer else "TLS"
-    through = f" through the proxy {path.route.proxy.url}" if path.route.proxy else ""
-    summary = f"{endpoint.host} answers{through} after {wording.total(path)} ({said})."
-    status, remedy = Status.PASS, None
-    stray = _stray(path, probed)
-    if answer and (answer.status or 0) >= 500:
-        status, remedy = Status.WARN, _TRY_LATER
-        summary = (
-            f"{endpoint.host} can be reached{through}, but answers {said} {answer.phrase}".rstrip()
-        )
-        summary += ", a fault of the other end."
-    elif stray and stray.failure:
-        status, remedy = Status.WARN, _allow_redirect(endpoint, stray)
-        summary = (
-            f"{endpoint.host} can be reached, but it redirects to {stray.host}, which cannot: "
-        )
-        summary += f"{wording.PHASES[stray.failure.phase]} failed ({stray.failure.reason})."
-    return Finding(
-        status,
+        _status(endpoint, path, cause),
         endpoint.host,
         summary,
-        observed=", ".join([said, wording.timings(path), *_deaf(path)]),
+        observed=", ".join(filter(None, (observed, wording.timings(path), *_deaf(path)))),
         expected=_expected(endpoint),
-        remedy=remedy,
+        requirement=endpoint,
+        cause=cause.word,
+    )
+
+
+def _status(endpoint: Endpoint, path: Path, cause: Cause) -> Status:
+    if path.undetermined:
+        return Status.ERROR
+    optional = endpoint.strength is Strength.OPTIONAL
+    return Status.WARN if optional or cause.warns else Status.FAIL
+
+
+def _reachable(endpoint: Endpoint, path: Path) -> Finding:
+    through = f" through the proxy {path.route.proxy.url}" if path.route.proxy else ""
+    return Finding(
+        Status.PASS,
+        endpoint.host,
+        f"{endpoint.host} answers{through} after {wording.total(path)} ({_said(path)}).",
+        observed=", ".join([_said(path), wording.timings(path), *_deaf(path)]),
+        expected=_expected(endpoint),
         requirement=endpoint,
     )
 
 
+def _said(path: Path) -> str:
+    return f"HTTP {path.exchange.answer.status}" if path.exchange else "TLS"
+
+
 def _deaf(path: Path) -> Iterator[str]:
     """The addresses that did not connect, although another one did."""
-    for attempt in path.attempts:
-        if attempt.failure:
-            yield f"{attempt.address}: {attempt.failure.reason}"
-
-
-def _stray(path: Path, probed: set[str]) -> Hop | None:
-    """The hop of a redirect that failed at a host which has no finding of its own."""
-    hops = path.exchange.hops[1:] if path.exchange else ()
-    return next((hop for hop in hops if hop.failure and hop.host not in probed), None)
-
-
-_TRY_LATER = Remedy(
-    "The way to it is free. Try again later; if it lasts, ask support@bioturing.com, or the "
-    "administrator of a proxy in between, whether it is theirs.",
-    ("biostudio-doctor check egress.hosts",),
-    as_root=False,
-)
-
-
-def _allow_redirect(endpoint: Endpoint, stray: Hop) -> Remedy:
-    return Remedy(f"Have {stray.host} (TCP port 443) allowed together with {endpoint.host}.")
+    if path.failure is None:
+        for attempt in path.attempts:
+            if attempt.failure:
+                yield f"{attempt.address}: {attempt.failure.reason}"

@@ -8,8 +8,8 @@ from biostudio_doctor.check import Check
 from biostudio_doctor.host import Host
 from biostudio_doctor.host.gpus import OTHER_MAKERS, GpuFacts, look
 from biostudio_doctor.host.nvml import Gpu
-from biostudio_doctor.model import Finding, Remedy, Requirement, Status
-from biostudio_doctor.requirements import Quantity, Requirements
+from biostudio_doctor.model import Finding, Machine, Remedy, Requirement, Status
+from biostudio_doctor.requirements import Driver, Feature, Quantity, Requirements
 
 from .gpu_driver import KERNEL_LOG, judge_driver, judge_undriven
 
@@ -37,7 +37,7 @@ class GpuDevices(Check[GpuFacts]):
         return look(host)
 
     def judge(self, facts: GpuFacts, requirements: Requirements) -> Iterator[Finding]:
-        optional = requirements.feature("gpu")
+        optional = requirements.demand("gpu", Feature)
         lent = facts.wsl and facts.nvml is not None and bool(facts.nvml.gpus)
         if not facts.nvidia and not lent:
             yield _none(facts, optional)
@@ -47,7 +47,7 @@ class GpuDevices(Check[GpuFacts]):
                 yield judge_undriven(device, facts, self.context.machine, optional)
         if not lent and not any(device.driver == "nvidia" for device in facts.nvidia):
             return
-        yield judge_driver(facts, self.context.machine, requirements.driver("gpu.driver"))
+        yield judge_driver(facts, self.context.machine, requirements.demand("gpu.driver", Driver))
         gpus = facts.nvml.gpus if facts.nvml else ()
         for gpu in gpus:
             yield from self._gpu(gpu, requirements)
@@ -70,11 +70,11 @@ class GpuDevices(Check[GpuFacts]):
                     "the card, its power or its slot is at fault.",
                     KERNEL_LOG,
                 ),
-                requirement=requirements.feature("gpu"),
+                requirement=requirements.demand("gpu", Feature),
             )
             return
         yield _suitable(gpu, requirements)
-        health = _health(gpu, requirements.feature("gpu"))
+        health = _health(gpu, requirements.demand("gpu", Feature))
         if health:
             yield health
 
@@ -110,11 +110,7 @@ class GpuDevices(Check[GpuFacts]):
                 "first job waits for it to wake up.",
                 observed="off",
                 expected="on",
-                remedy=Remedy(
-                    "Switch persistence mode on; where the service nvidia-persistenced is "
-                    "installed, enable it, so that the mode survives a reboot.",
-                    ("nvidia-smi -pm 1", "systemctl enable --now nvidia-persistenced"),
-                ),
+                remedy=_stay_awake(self.context.machine),
                 requirement=wanted,
             )
         elif on:
@@ -177,6 +173,18 @@ class GpuDevices(Check[GpuFacts]):
         )
 
 
+def _stay_awake(machine: Machine) -> Remedy:
+    now = ("nvidia-smi -pm 1",)
+    if machine.systemd:
+        return Remedy(
+            "Switch persistence mode on; where the service nvidia-persistenced is installed, "
+            "enable it, so that the mode survives a reboot.",
+            (*now, *distribution.service(machine, "enable", "nvidia-persistenced")),
+        )
+    words = "Switch persistence mode on, and have the system start nvidia-persistenced or run this "
+    return Remedy(f"{words}command at every boot: it does not survive one.", now)
+
+
 def _none(facts: GpuFacts, wanted: Requirement) -> Finding:
     others = [device for device in facts.devices if device.vendor in OTHER_MAKERS]
     said = "No GPU was found; BioStudio does not need one."
@@ -204,7 +212,7 @@ def _suitable(gpu: Gpu, requirements: Requirements) -> Finding:
                 "Make instances (`nvidia-smi mig -lgip` lists the sizes), or switch MIG off.",
                 (f"nvidia-smi -i {gpu.index} -mig 0",),
             ),
-            requirement=requirements.feature("gpu"),
+            requirement=requirements.demand("gpu", Feature),
         )
     if gpu.mig:
         said += f", split into {text.number(gpu.mig_instances, 'part')} (MIG)"
@@ -222,7 +230,7 @@ def _suitable(gpu: Gpu, requirements: Requirements) -> Finding:
                 requirement=wanted,
             )
     return Finding(
-        Status.PASS, subject, f"{said}.", gpu.name, requirement=requirements.feature("gpu")
+        Status.PASS, subject, f"{said}.", gpu.name, requirement=requirements.demand("gpu", Feature)
     )
 
 

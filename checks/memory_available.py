@@ -1,18 +1,21 @@
 """memory.available"""
 
 from collections.abc import Iterator
+from shlex import quote
 
 from msgspec import Struct
 
 from biostudio_doctor import text
 from biostudio_doctor.check import Check, ObservationError
 from biostudio_doctor.host import Host
-from biostudio_doctor.host.cgroups import MemoryGroup
+from biostudio_doctor.host.cgroups import MemoryGroup, limiting_memory
 from biostudio_doctor.host.memory import available, meminfo
 from biostudio_doctor.host.pressure import Pressure, pressure
 from biostudio_doctor.host.processes import Resident, largest
 from biostudio_doctor.model import Finding, Remedy, Status
-from biostudio_doctor.requirements import Requirements
+from biostudio_doctor.requirements import Limit, Quantity, Requirements
+
+from .memory_total import unread_groups
 
 _NAMED = 3  # processes
 _MUCH = 4  # a quarter of the memory in use is worth to look by whom
@@ -56,12 +59,7 @@ class MemoryAvailable(Check[AvailableFacts]):
         if not total:
             raise ObservationError("/proc/meminfo does not say how much memory there is.")
         free, estimated = available(information)
-        groups: list[MemoryGroup] = []
-        problem = ""
-        try:
-            groups = host.cgroups.memory_groups()
-        except OSError as error:
-            problem = f"{error.filename or 'control groups'}: {error.strerror or error}"
+        groups, problem = limiting_memory(host)
         return AvailableFacts(
             total=total,
             available=free,
@@ -69,7 +67,7 @@ class MemoryAvailable(Check[AvailableFacts]):
             swap_total=information.get("SwapTotal", 0),
             swap_free=information.get("SwapFree", 0),
             pressure=pressure(host, "memory"),
-            groups=tuple(groups),
+            groups=groups,
             groups_problem=problem,
             largest=largest(host, _NAMED) if total - free > total / _MUCH else (),
         )
@@ -82,12 +80,12 @@ class MemoryAvailable(Check[AvailableFacts]):
     def _needed(self, whole: int, requirements: Requirements) -> float:
         """Bytes of `whole` that should be free. Too small a whole is for memory.total to say."""
         if self.context.scope.phase == "running":
-            return whole * requirements.quantity("memory.spare").value
-        recommended = requirements.quantity("memory.total").value
-        return min(whole, recommended) * requirements.quantity("memory.available").value
+            return whole * requirements.demand("memory.spare", Quantity).value
+        recommended = requirements.demand("memory.total", Quantity).value
+        return min(whole, recommended) * requirements.demand("memory.available", Quantity).value
 
     def _memory(self, facts: AvailableFacts, requirements: Requirements) -> Finding:
-        most = requirements.limit("memory.pressure")
+        most = requirements.demand("memory.pressure", Limit)
         needed = self._needed(facts.total, requirements)
         short = facts.available < needed
         waiting = facts.pressure is not None and facts.pressure.some / 100 > most.value
@@ -108,12 +106,7 @@ class MemoryAvailable(Check[AvailableFacts]):
     ) -> Iterator[Finding]:
         subject = "control group"
         if facts.groups_problem:
-            yield Finding(
-                Status.ERROR,
-                subject,
-                f"Whether a control group limits memory could not be read: {facts.groups_problem}.",
-                remedy=Remedy("Run biostudio-doctor as root, and on the host itself."),
-            )
+            yield unread_groups(facts.groups_problem)
         lefts = [(group.left, group) for group in facts.groups if group.left is not None]
         if lefts:
             left, group = min(lefts, key=lambda pair: pair[0])
@@ -171,7 +164,7 @@ def _group_remedy(group: MemoryGroup) -> Remedy:
     return Remedy(
         "See what else runs within the limit, and lift it if BioStudio will run there too (LXC: "
         "limits.memory; systemd: MemoryMax=, MemoryHigh=; docker: --memory).",
-        (f"cat {group.path}/memory.stat", f"cat {group.path}/cgroup.procs"),
+        tuple(f"cat {quote(f'{group.path}/{name}')}" for name in ("memory.stat", "cgroup.procs")),
         as_root=False,
     )
 
@@ -180,7 +173,7 @@ def _swap(facts: AvailableFacts, requirements: Requirements) -> Finding:
     if not facts.swap_total:
         summary = "No swap space is set up; none is demanded."
         return Finding(Status.PASS, "swap", summary, observed="none")
-    most = requirements.limit("memory.swap")
+    most = requirements.demand("memory.swap", Limit)
     used = facts.swap_total - facts.swap_free
     heavy = used > most.value * facts.swap_total
     said = f"Of {text.both_sizes(facts.swap_total)} of swap space "

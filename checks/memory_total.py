@@ -8,6 +8,7 @@ from msgspec import Struct
 from biostudio_doctor import text
 from biostudio_doctor.check import Check, ObservationError
 from biostudio_doctor.host import Host
+from biostudio_doctor.host.cgroups import limiting_memory
 from biostudio_doctor.host.machine import SYSTEM_CONTAINERS
 from biostudio_doctor.host.memory import huge_pages, meminfo
 from biostudio_doctor.model import Finding, Remedy, Status
@@ -45,20 +46,16 @@ class MemoryTotal(Check[MemoryFacts]):
         total = information.get("MemTotal")
         if not total:
             raise ObservationError("/proc/meminfo does not say how much memory there is.")
-        limit, problem = None, ""
-        try:
-            limit = host.cgroups.memory_limit()
-        except OSError as error:
-            problem = f"{error.filename or 'control groups'}: {error.strerror or error}"
+        groups, problem = limiting_memory(host)
         return MemoryFacts(
             total=total,
             huge_pages=huge_pages(host, information),
-            limit=limit,
+            limit=min((group.limit for group in groups), default=None),
             limit_problem=problem,
         )
 
     def judge(self, facts: MemoryFacts, requirements: Requirements) -> Iterator[Finding]:
-        wanted = requirements.quantity("memory.total")
+        wanted = requirements.demand("memory.total", Quantity)
         yield _memory(facts, wanted)
         yield self._control_group(facts, wanted)
         yield _huge_pages(facts, wanted)
@@ -66,24 +63,19 @@ class MemoryTotal(Check[MemoryFacts]):
     def _control_group(self, facts: MemoryFacts, wanted: Quantity) -> Finding:
         subject = "control group"
         if facts.limit_problem:
-            return Finding(
-                Status.ERROR,
-                subject,
-                f"Whether a control group limits memory could not be read: {facts.limit_problem}.",
-                remedy=Remedy("Run biostudio-doctor as root, and on the host itself."),
-            )
+            return unread_groups(facts.limit_problem)
         if facts.limit is None or facts.limit >= facts.total:
             summary = "No control group limits memory any further."
             return Finding(Status.PASS, subject, summary, observed="no limit")
-        enough = facts.limit >= wanted.value
+        status = self._verdict_on_limit(facts.limit, wanted)
         return Finding(
-            Status.PASS if enough else self._verdict_on_limit(facts.limit, wanted),
+            status,
             subject,
             f"A control group leaves {text.both_sizes(facts.limit)} of it to this process; "
-            f"{_recommended(wanted)}.",
+            f"{wanted.in_words(status, text.both_sizes)}.",
             observed=text.both_sizes(facts.limit),
             expected=_expected(wanted),
-            remedy=None if enough else _LIFT,
+            remedy=None if status is Status.PASS else _LIFT,
             requirement=wanted,
         )
 
@@ -92,8 +84,20 @@ class MemoryTotal(Check[MemoryFacts]):
 
         Elsewhere BioStudio's containers will stand beside this process, not within its limit.
         """
+        if limit >= wanted.value:
+            return Status.PASS
         within = self.context.machine.container in SYSTEM_CONTAINERS
         return wanted.shortfall(limit) if within else Status.WARN
+
+
+def unread_groups(problem: str) -> Finding:
+    """That no limit could be read, which is not that there is none."""
+    return Finding(
+        Status.ERROR,
+        "control group",
+        f"Whether a control group limits memory could not be read: {problem}.",
+        remedy=Remedy("Run biostudio-doctor as root, and on the host itself."),
+    )
 
 
 _LIFT = Remedy(
@@ -105,9 +109,6 @@ _LIFT = Remedy(
 def _memory(facts: MemoryFacts, wanted: Quantity) -> Finding:
     enough = facts.total >= wanted.value
     status = Status.PASS if enough else wanted.shortfall(facts.total)
-    said = f"This host has {text.both_sizes(facts.total)} of memory; {_recommended(wanted)}"
-    if status is Status.FAIL:
-        said += f", and {text.both_sizes(wanted.floor)} are the least ({wanted.floor_says})"
     remedy = Remedy(
         f"Give this machine at least {text.both_sizes(wanted.value)} of memory"
         + ("." if status is Status.FAIL else "; BioStudio starts with less, for fewer colleagues.")
@@ -115,7 +116,8 @@ def _memory(facts: MemoryFacts, wanted: Quantity) -> Finding:
     return Finding(
         status,
         "memory",
-        f"{said}.",
+        f"This host has {text.both_sizes(facts.total)} of memory; "
+        f"{wanted.in_words(status, text.both_sizes)}.",
         observed=text.both_sizes(facts.total),
         expected=_expected(wanted),
         remedy=None if enough else remedy,
@@ -129,15 +131,16 @@ def _huge_pages(facts: MemoryFacts, wanted: Quantity) -> Finding:
         summary = "No memory is set aside for huge pages."
         return Finding(Status.PASS, subject, summary, observed="none")
     left = facts.total - facts.huge_pages
-    enough = left >= wanted.value
+    status = Status.PASS if left >= wanted.value else wanted.shortfall(left)
     return Finding(
-        Status.PASS if enough else wanted.shortfall(left),
+        status,
         subject,
         f"Huge pages take {text.both_sizes(facts.huge_pages)}, which leaves "
-        f"{text.both_sizes(left)} to ordinary programs; {_recommended(wanted)}.",
+        f"{text.both_sizes(left)} to ordinary programs; "
+        f"{wanted.in_words(status, text.both_sizes)}.",
         observed=text.both_sizes(left),
         expected=_expected(wanted),
-        remedy=None if enough else _RELEASE,
+        remedy=None if status is Status.PASS else _RELEASE,
         requirement=wanted,
     )
 
@@ -152,10 +155,6 @@ _RELEASE = Remedy(
     ),
     as_root=False,
 )
-
-
-def _recommended(wanted: Quantity) -> str:
-    return f"{text.both_sizes(wanted.value)} or more are recommended"
 
 
 def _expected(wanted: Quantity) -> str:

@@ -60,7 +60,7 @@ class OsKernel(Check[KernelFacts]):
         )
 
     def judge(self, facts: KernelFacts, requirements: Requirements) -> Iterator[Finding]:
-        wanted = requirements.version("os.kernel")
+        wanted = requirements.demand("os.kernel", Version)
         yield _kernel(facts, wanted, requirements.systems, self.context.machine)
         yield _architecture(facts, requirements)
 

@@ -1,5 +1,7 @@
 """os.limits"""
 
+import re
+import shlex
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -47,7 +49,6 @@ class LimitsFacts(Struct, frozen=True, kw_only=True):
     memory: int = 0
     cgroup: str = ""  # v1, v2, hybrid, none; '' where the mounts cannot be read
     swap: int | None = None
-    swappiness: int | None = None
     confinement: Confinement = Confinement()
     container: str = ""
 
@@ -57,8 +58,9 @@ class OsLimits(Check[LimitsFacts]):
 
     Looks at the limits of open files, of this process and of services (of the container engine if
     it runs, else systemd's default), at the kernel's limits of files, inotify watches and
-    processes, at shared memory and swap, at the version of control groups, and at SELinux and
-    AppArmor. A container shares the kernel and its limits with the host.
+    processes, at shared memory, at the version of control groups, at SELinux and AppArmor, and on
+    Kubernetes at swap, which the kubelet refuses. A container shares the kernel and its limits with
+    the host.
 
     The published document is silent on all of these: the numbers are this project's own, except
     that of shared memory in the profile vendor-installer.
@@ -84,29 +86,29 @@ class OsLimits(Check[LimitsFacts]):
             memory=meminfo(host).get("MemTotal", 0) if host.exists("/proc/meminfo") else 0,
             cgroup=_cgroup_version(host),
             swap=swap_size(host),
-            swappiness=_sysctl(host, "vm.swappiness"),
             confinement=confinement(host),
             container=host.machine.container,
         )
 
     def judge(self, facts: LimitsFacts, requirements: Requirements) -> Iterator[Finding]:
         machine, platform = self.context.machine, self.context.scope.platform
-        files = requirements.quantity("limits.nofile")
+        files = requirements.demand("limits.nofile", Quantity)
         if facts.process:
             yield _process(facts.process, files)
-        yield _services(facts, files)
+        yield _services(facts, files, machine)
         yield from _parameters(facts, requirements, machine)
         yield _shm(facts, requirements, machine)
         yield _cgroups(facts.cgroup, platform, machine)
-        yield _swap(facts, platform, machine)
+        if platform == "kubernetes":
+            yield _kubelet_swap(facts.swap, machine)
         yield _selinux(facts.confinement, self._directories())
         yield _apparmor(facts, machine)
 
     def _directories(self) -> list[str]:
         storage = self.context.config.storage
-        return [path for path in (storage.app, storage.metadata, storage.user) if path] or [
-            _STORAGE
-        ]
+        given = (storage.app, storage.metadata, storage.user)
+        paths = [path.rstrip("/") for path in given if path]
+        return [path for path in paths if path] or [_STORAGE]
 
 
 def _service(host: Host) -> tuple[str, FileLimit | None]:
@@ -153,7 +155,7 @@ def _files(limit: FileLimit) -> str:
     return f"{soft} files" if soft == hard else f"{soft} files, and {hard} if it asks"
 
 
-def _services(facts: LimitsFacts, wanted: Quantity) -> Finding:
+def _services(facts: LimitsFacts, wanted: Quantity, machine: Machine) -> Finding:
     subject = "open files of services"
     if not facts.service:
         said = "How many files services may open is not known: no container engine or systemd runs."
@@ -168,14 +170,20 @@ def _services(facts: LimitsFacts, wanted: Quantity) -> Finding:
         f"{whose} may open {_files(facts.service)}{heirs}; {wanted.value:,.0f} are advised.",
         observed=_files(facts.service),
         expected=f"{wanted.value:.0f} or more",
-        remedy=None if enough else _more_files(facts.service_of),
+        remedy=None if enough else _more_files(facts.service_of, machine),
         requirement=wanted,
     )
 
 
-def _more_files(engine: str) -> Remedy:
+def _more_files(engine: str, machine: Machine) -> Remedy:
     """A drop-in for the engine's unit, or for all services where none runs yet."""
     unit = {"dockerd": "docker"}.get(engine, engine)
+    if not machine.systemd:
+        return Remedy(
+            f"Raise the limit (ulimit -n 524288) in what starts {unit}: its start script, or the "
+            f"settings that it reads, such as /etc/conf.d/{unit} of OpenRC, /etc/default/{unit} or "
+            f"/etc/sysconfig/{unit}. Then restart it when its containers may stop."
+        )
     directory = f"/etc/systemd/system/{unit}.service.d" if engine else "/etc/systemd/system.conf.d"
     setting = "[Service]\\nLimitNOFILE" if engine else "[Manager]\\nDefaultLimitNOFILE"
     apply = "daemon-reload" if engine else "daemon-reexec"
@@ -208,7 +216,7 @@ def _parameters(
 ) -> Iterator[Finding]:
     """Judge each kernel parameter under its name; one remedy raises all that are too low."""
     judged = [
-        (name, words, facts.sysctls.get(name), requirements.quantity(requirement_id))
+        (name, words, facts.sysctls.get(name), requirements.demand(requirement_id, Quantity))
         for requirement_id, (name, words) in _SYSCTLS.items()
     ]
     low = {
@@ -240,7 +248,7 @@ def _parameters(
 def _shm(facts: LimitsFacts, requirements: Requirements, machine: Machine) -> Finding:
     if facts.shm is None:
         return _unseen("shared memory", "The size of /dev/shm", machine)
-    wanted = requirements.quantity("limits.shm")
+    wanted = requirements.demand("limits.shm", Quantity)
     least, share = wanted.value, requirements.get("memory.shm")
     if isinstance(share, Quantity) and facts.memory:
         wanted, least = share, share.value * facts.memory
@@ -300,11 +308,23 @@ def _cgroups(version: str, platform: str, machine: Machine) -> Finding:
 
 
 def _unify(machine: Machine) -> Remedy:
-    """Switch systemd to version 2, where the kernel is ready for it."""
+    """Switch to version 2, where the kernel is ready for it."""
     if not at_least(machine.kernel, _CGROUP2_KERNEL):
         return Remedy(
             f"Kubernetes asks for Linux {_CGROUP2_KERNEL} or later with version 2: install a newer "
             "release of the system, or stay with Kubernetes 1.34."
+        )
+    if machine.container:
+        return Remedy("The host sets the version for its containers too: switch it there.")
+    if machine.wsl:
+        return Remedy(
+            "Write kernelCommandLine = cgroup_no_v1=all below [wsl2] in the file .wslconfig of "
+            "your Windows home directory, then run wsl --shutdown in Windows."
+        )
+    if not machine.systemd:
+        return Remedy(
+            "Have the init system mount version 2 only, and reboot (OpenRC: "
+            'rc_cgroup_mode="unified" in /etc/rc.conf).'
         )
     option = "systemd.unified_cgroup_hierarchy=1"
     if distribution.family(machine) == "rhel":
@@ -315,21 +335,19 @@ def _unify(machine: Machine) -> Remedy:
     return Remedy(text_, ("update-grub", "reboot") if debian else ())
 
 
-def _swap(facts: LimitsFacts, platform: str, machine: Machine) -> Finding:
-    if facts.swap is None:
+def _kubelet_swap(swap: int | None, machine: Machine) -> Finding:
+    """Whether swap keeps the kubelet from starting; how full it is, memory.available says."""
+    if swap is None:
         return _unseen("swap", "The table of swap areas", machine)
-    if not facts.swap:
-        said = "There is no swap, and none is demanded."
-        return Finding(Status.PASS, "swap", said, observed="none")
-    tendency = "" if facts.swappiness is None else f" (vm.swappiness {facts.swappiness})"
-    said = f"There are {text.both_sizes(facts.swap)} of swap{tendency}"
-    if platform != "kubernetes":
-        return Finding(Status.PASS, "swap", f"{said}.", observed=text.size(facts.swap))
+    if not swap:
+        said = "There is no swap that would keep the kubelet from starting."
+        return Finding(Status.PASS, "swap", said, observed="none", expected="none")
     return Finding(
         Status.WARN,
         "swap",
-        f"{said}; the kubelet does not start with it unless it is configured to.",
-        observed=text.size(facts.swap),
+        f"There are {text.both_sizes(swap)} of swap; the kubelet does not start with it unless it "
+        "is configured to.",
+        observed=text.size(swap),
         expected="none",
         remedy=Remedy(
             "Turn swap off, and take its line out of /etc/fstab, or set failSwapOn: false in the "
@@ -350,8 +368,8 @@ def _selinux(found: Confinement, directories: list[str]) -> Finding:
     commands: list[str] = []
     for directory in directories:
         commands += [
-            f"semanage fcontext -a -t container_file_t '{directory}(/.*)?'",
-            f"restorecon -R {directory}",
+            f"semanage fcontext -a -t container_file_t {shlex.quote(_as_regex(directory))}",
+            f"restorecon -R {shlex.quote(directory)}",
         ]
     return Finding(
         Status.WARN,
@@ -366,6 +384,11 @@ def _selinux(found: Confinement, directories: list[str]) -> Finding:
             tuple(commands),
         ),
     )
+
+
+def _as_regex(directory: str) -> str:
+    """A directory and all below it, as semanage-fcontext(8) wants it."""
+    return re.sub(r"([][\\.^$*+?(){}|])", r"\\\1", directory) + "(/.*)?"
 
 
 def _apparmor(facts: LimitsFacts, machine: Machine) -> Finding:

@@ -15,7 +15,6 @@ from biostudio_doctor.host.clock import (
     hardware_clock_is_local,
     kernel_clock,
     parse_tracking,
-    same_kernel,
     time_zone,
 )
 from biostudio_doctor.host.hypervisor import hypervisor
@@ -106,12 +105,12 @@ class OsTime(Check[TimeFacts]):
         if len(facts.daemons) > 1:
             yield _quarrel(facts, machine)
         if facts.hardware_local is not None:
-            yield _hardware(facts.hardware_local)
+            yield _hardware(facts.hardware_local, machine)
         yield _zone(facts, machine)
 
 
 def _ask_kernel(host: Host) -> tuple[KernelClock | None, str]:
-    if not same_kernel(host):
+    if not host.is_this_kernel:
         return None, f"{host.root} is not the file system of the machine that runs"
     try:
         return kernel_clock(), ""
@@ -168,7 +167,7 @@ def _kept(facts: TimeFacts, machine: Machine) -> tuple[Status, str, Remedy | Non
     if facts.tracking_problem or (facts.daemons and not facts.kernel):
         problem = facts.tracking_problem or facts.kernel_problem
         said = f"{daemons} runs, but whether the clock is synchronised was not told ({problem})."
-        return Status.ERROR, said, _ask_again(facts)
+        return Status.ERROR, said, _ask_again(facts, machine)
     if not facts.kernel:
         said = f"Whether the clock is synchronised cannot be told ({facts.kernel_problem})."
         return Status.ERROR, said, Remedy("Run this on the machine itself.")
@@ -249,9 +248,11 @@ def _no_server(daemon: str, machine: Machine) -> Remedy:
     )
 
 
-def _ask_again(facts: TimeFacts) -> Remedy:
-    command = "chronyc -n tracking" if "chronyd" in facts.daemons else "timedatectl"
-    return Remedy("Ask it on the host itself:", (command,), as_root=False)
+def _ask_again(facts: TimeFacts, machine: Machine) -> Remedy:
+    commands = ("timedatectl",) if machine.systemd else ()
+    if "chronyd" in facts.daemons:
+        commands = ("chronyc -n tracking",)
+    return Remedy("Ask it on the host itself.", commands, as_root=False)
 
 
 def _offset(facts: TimeFacts, settings: TimeSettings, machine: Machine) -> Finding:
@@ -306,10 +307,11 @@ def _quarrel(facts: TimeFacts, machine: Machine) -> Finding:
     )
 
 
-def _hardware(local: bool) -> Finding:
+def _hardware(local: bool, machine: Machine) -> Finding:
     if not local:
         said = "The hardware clock is in UTC."
         return Finding(Status.PASS, "hardware clock", said, observed="UTC", expected="UTC")
+    set_utc = "timedatectl set-local-rtc 0" if machine.systemd else "hwclock -w -u"
     return Finding(
         Status.WARN,
         "hardware clock",
@@ -317,7 +319,7 @@ def _hardware(local: bool) -> Finding:
         "summer time.",
         observed="local time",
         expected="UTC",
-        remedy=Remedy("Keep the hardware clock in UTC:", ("timedatectl set-local-rtc 0",)),
+        remedy=Remedy("Keep the hardware clock in UTC:", (set_utc,)),
     )
 
 

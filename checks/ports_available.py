@@ -63,7 +63,7 @@ class PortsAvailable(Check[PortTable]):
             elif use.listeners:
                 yield self._taken(requirement, use, set(facts.listening) | needed)
             elif "taken" in (use.ipv4, use.ipv6):
-                yield self._bound(requirement, use)
+                yield self._bound(requirement, use, facts.problem)
             else:
                 yield self._free(requirement, use)
 
@@ -94,18 +94,20 @@ class PortsAvailable(Check[PortTable]):
         if self._container:
             said += ", which need not be the host's"
             return _finding(Status.SKIP, requirement, use.port, said, "free", _OUTSIDE)
-        if use.connections:
-            said += "; remains of closed connections do no harm"
         return _finding(Status.PASS, requirement, use.port, said, "free")
 
     def _untold(self, requirement: Port, port: int, reason: str) -> Finding:
         said = f"Whether port {_subject(requirement, port)} is free could not be told: {reason}"
-        remedy = Remedy("List what listens on this host.", _listing(port, self.context.machine))
+        remedy = _list_all(self.context.machine)
         return _finding(Status.ERROR, requirement, port, said, "", remedy)
 
-    def _bound(self, requirement: Port, use: PortUse) -> Finding:
-        """Nothing listens, and yet it cannot be taken."""
+    def _bound(self, requirement: Port, use: PortUse, problem: str) -> Finding:
+        """Nothing is seen to listen, and yet it cannot be taken."""
         subject = _subject(requirement, use.port)
+        if problem:
+            said = f"Port {subject} is taken; by what could not be told: {problem}"
+            remedy = _list_all(self.context.machine)
+            return _finding(Status.FAIL, requirement, use.port, said, "taken", remedy)
         if use.connections:
             states = text.listing(sorted(set(use.connections)))
             said = f"Port {subject} is used by connections ({states}) until they end"
@@ -246,10 +248,17 @@ def _way_out(use: PortUse, found: Process | None, machine: Machine) -> tuple[str
     if found.pid == 1:
         words = "The init system listens on behalf of a service: see of which, and disable that."
         return words, ("systemctl list-sockets",) if machine.systemd else ()
-    if found.unit:
+    if found.unit:  # which only systemd has
         words = f"If this host does not need {found.unit}, stop it for good; otherwise move it."
         return words, (f"systemctl disable --now {shlex.quote(found.unit)}",)
     return "See what that program is, and stop or move it.", (f"ps -f -p {found.pid}",)
+
+
+def _list_all(machine: Machine) -> Remedy:
+    """One remedy for all ports that could not be told, so that it is read once."""
+    program = "netstat" if distribution.family(machine) == "alpine" else "ss"
+    words = "List what listens on this host, and compare it with these ports."
+    return Remedy(words, (f"{program} -ltnp",))
 
 
 def _listing(port: int, machine: Machine) -> tuple[str, ...]:

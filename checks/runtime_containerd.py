@@ -2,19 +2,17 @@
 
 from biostudio_doctor import distribution
 from biostudio_doctor.host.containerd import ContainerRuntime
+from biostudio_doctor.host.machine import SYSTEM_CONTAINERS
 from biostudio_doctor.model import Finding, Machine, Remedy, Requirement, Status
-from biostudio_doctor.requirements import Requirements, Version
+from biostudio_doctor.requirements import Feature, Requirements, Version
 from biostudio_doctor.versions import at_least
-
-#: Container technologies that hold a whole system, which may have an engine of its own.
-_SYSTEM_CONTAINERS = ("", "lxc", "lxc-libvirt", "systemd-nspawn", "openvz", "wsl")
 
 
 def judge_runtime(
     subject: str, runtime: ContainerRuntime, machine: Machine, requirements: Requirements
 ) -> Finding:
     """Does it answer, and is it new enough?"""
-    wanted = requirements.feature("runtime.engine")
+    wanted = requirements.demand("runtime.engine", Feature)
     name, at = runtime.name, f"at {runtime.socket}"
     if runtime.state == "denied":
         return denied(subject, runtime.socket, machine, wanted)
@@ -24,7 +22,7 @@ def judge_runtime(
             subject,
             f"{name}{version} answers {at}",
             runtime.version,
-            requirements.version("runtime.containerd") if version else None,
+            requirements.demand("runtime.containerd", Version) if version else None,
             wanted,
             Remedy(f"Upgrade {name}."),
         )
@@ -98,7 +96,7 @@ def denied(subject: str, socket: str, machine: Machine, wanted: Requirement) -> 
 
 def is_inside(machine: Machine) -> bool:
     """Whether the host's engines are out of sight, since we are in an application's container."""
-    return machine.container not in _SYSTEM_CONTAINERS
+    return bool(machine.container) and machine.container not in SYSTEM_CONTAINERS
 
 
 def unseen(subject: str, machine: Machine, wanted: Requirement) -> Finding:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from ipaddress import IPv4Network
+from shlex import quote
 
 from biostudio_doctor import text, vendors
 from biostudio_doctor.check import Context
@@ -11,7 +12,7 @@ from biostudio_doctor.host.docker import Daemon, Info
 from biostudio_doctor.host.engines import EngineFacts
 from biostudio_doctor.host.routes import Route
 from biostudio_doctor.model import Finding, Machine, Remedy, Requirement, Status
-from biostudio_doctor.requirements import Choice
+from biostudio_doctor.requirements import Choice, Feature
 
 #: Where Docker of the snap package may mount directories from (its interfaces home and
 #: removable-media; canonical/docker-snap issue 188).
@@ -28,8 +29,8 @@ def judge_set_up(facts: EngineFacts, context: Context) -> Iterator[Finding]:
     if engine is None or engine.podman or engine.info is None:
         return
     requirements, info = context.requirements, engine.info
-    yield _privileged(info, context, requirements.feature("runtime.privileged"))
-    yield _storage_driver(info, machine, requirements.choice("runtime.storage-driver"))
+    yield _privileged(info, context, requirements.demand("runtime.privileged", Feature))
+    yield _storage_driver(info, machine, requirements.demand("runtime.storage-driver", Choice))
     yield _log_rotation(info, daemon, machine)
     if engine.system and facts.at_boot is not None:
         yield _at_boot(facts, machine)
@@ -47,7 +48,7 @@ def _broken_file(daemon: Daemon) -> Finding:
         Status.FAIL,
         "daemon.json",
         f"Docker cannot start with {daemon.config_file}: {daemon.problem}.",
-        remedy=Remedy("Mend the file.", (f"python3 -m json.tool {daemon.config_file}",)),
+        remedy=Remedy("Mend the file.", (f"python3 -m json.tool {quote(daemon.config_file)}",)),
     )
 
 
@@ -155,8 +156,8 @@ def _limit_logs(daemon: Daemon, machine: Machine) -> Remedy:
     return Remedy(
         f"Give the logs a limit and restart Docker; {late}.",
         (
-            f"mkdir -p {os.path.dirname(daemon.config_file)}",
-            f"echo '{{{options}}}' > {daemon.config_file}",
+            f"mkdir -p {quote(os.path.dirname(daemon.config_file))}",
+            f"echo '{{{options}}}' > {quote(daemon.config_file)}",
             *restart,
         ),
     )

@@ -5,6 +5,7 @@ What is said of Docker's settings, containerd and Kubernetes is in the modules b
 
 from collections.abc import Iterator
 from datetime import timedelta
+from shlex import quote
 from typing import Annotated
 
 from msgspec import Meta
@@ -17,7 +18,7 @@ from biostudio_doctor.host.containerd import CONTAINERD_SOCKET, ContainerRuntime
 from biostudio_doctor.host.docker import DockerEngine
 from biostudio_doctor.host.engines import EngineFacts, look
 from biostudio_doctor.model import Finding, Remedy, Requirement, Status
-from biostudio_doctor.requirements import Requirements
+from biostudio_doctor.requirements import Feature, Requirements, Version
 
 from .runtime_containerd import (
     denied,
@@ -81,7 +82,7 @@ class RuntimeEngine(Check[EngineFacts]):
         elif runtime:
             yield judge_runtime("containerd", runtime, self.context.machine, requirements)
         else:
-            yield self._nothing(facts, requirements.feature("runtime.engine"))
+            yield self._nothing(facts, requirements.demand("runtime.engine", Feature))
         if facts.kubernetes:
             yield Finding(
                 Status.SKIP,
@@ -91,7 +92,7 @@ class RuntimeEngine(Check[EngineFacts]):
             )
 
     def _docker(self, facts: EngineFacts, requirements: Requirements) -> Finding:
-        engine, wanted = facts.docker, requirements.feature("runtime.engine")
+        engine, wanted = facts.docker, requirements.demand("runtime.engine", Feature)
         if engine is None or engine.podman:
             return self._down("Docker is installed, but it does not run.", facts, wanted)
         if engine.state == "answers":
@@ -231,8 +232,8 @@ def _answers(engine: DockerEngine, requirements: Requirements) -> Finding:
         "Docker",
         said,
         engine.version,
-        requirements.version("runtime.docker"),
-        requirements.feature("runtime.engine"),
+        requirements.demand("runtime.docker", Version),
+        requirements.demand("runtime.engine", Feature),
         Remedy(f"Upgrade Docker Engine; its page is {vendors.DOCKER_PAGE}"),
     )
 
@@ -244,7 +245,10 @@ def _not_understood(engine: DockerEngine, wanted: Requirement) -> Finding:
         f"What listens at {engine.socket} could not be understood: {engine.detail}.",
         remedy=Remedy(
             "See what the docker command says, and which program holds the socket.",
-            (f"docker -H unix://{engine.socket} version", f"ss -xlp src {engine.socket}"),
+            (
+                f"docker -H {quote(f'unix://{engine.socket}')} version",
+                f"ss -xlp src {quote(engine.socket)}",
+            ),
         ),
         requirement=wanted,
     )

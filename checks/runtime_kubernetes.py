@@ -7,7 +7,7 @@ from biostudio_doctor.host.containerd import CONFIG_FILE, CONTAINERD_SOCKET
 from biostudio_doctor.host.engines import EngineFacts
 from biostudio_doctor.host.kubernetes import Kubernetes
 from biostudio_doctor.model import Finding, Machine, Remedy, Requirement, Status
-from biostudio_doctor.requirements import Requirements
+from biostudio_doctor.requirements import Feature, Requirements, Version
 
 from .runtime_containerd import (
     is_inside,
@@ -22,10 +22,10 @@ def judge_kubernetes(
 ) -> Iterator[Finding]:
     """Is this a node, is its kubelet well, and does what it runs containers with answer?"""
     if facts.kubernetes:
-        yield _kubelet(facts.kubernetes, requirements)
+        yield _kubelet(facts.kubernetes, machine, requirements)
         yield from _runtimes(facts, facts.kubernetes, machine, requirements)
     else:
-        yield _no_node(facts, machine, requirements.feature("runtime.engine"))
+        yield _no_node(facts, machine, requirements.demand("runtime.engine", Feature))
     if facts.docker and not facts.docker.podman:
         said = "There is a Docker too, which Kubernetes does not need; it is not judged."
         yield Finding(Status.SKIP, "Docker", said)
@@ -51,15 +51,15 @@ def _no_node(facts: EngineFacts, machine: Machine, wanted: Requirement) -> Findi
     )
 
 
-def _kubelet(node: Kubernetes, requirements: Requirements) -> Finding:
-    wanted = requirements.feature("runtime.engine")
+def _kubelet(node: Kubernetes, machine: Machine, requirements: Requirements) -> Finding:
+    wanted = requirements.demand("runtime.engine", Feature)
     name = f"{node.flavour} {node.version}".strip()
     if node.kubelet == "answers":
         return judge_version(
             "Kubernetes",
             f"This host is a node of {name}, and its kubelet is well",
             node.version,
-            requirements.version("runtime.kubernetes") if node.version else None,
+            requirements.demand("runtime.kubernetes", Version) if node.version else None,
             wanted,
             Remedy("Upgrade the cluster, one minor version after the other."),
         )
@@ -77,6 +77,10 @@ def _kubelet(node: Kubernetes, requirements: Requirements) -> Finding:
         "silent": "does not answer: it hangs",
         "odd": f"is not well: {node.detail}",
     }.get(node.kubelet, "does not run")
+    look = (
+        f"systemctl status --no-pager {node.unit}",
+        f"journalctl --no-pager -n 50 -u {node.unit}",
+    )
     return Finding(
         Status.FAIL,
         "Kubernetes",
@@ -85,10 +89,7 @@ def _kubelet(node: Kubernetes, requirements: Requirements) -> Finding:
         remedy=Remedy(
             f"The log of {node.unit} says why (swap, cgroups and certificates are the usual "
             "reasons).",
-            (
-                f"systemctl status --no-pager {node.unit}",
-                f"journalctl --no-pager -n 50 -u {node.unit}",
-            ),
+            look if machine.systemd else (),
         ),
         requirement=wanted,
     )
@@ -103,7 +104,7 @@ def _runtimes(
         several = names.count(runtime.name) > 1
         subject = f"{runtime.name} at {runtime.socket}" if several else runtime.name
         if runtime.cri is False and not well and runtime.socket == CONTAINERD_SOCKET:
-            yield _cri_off(subject, machine, requirements.feature("runtime.engine"))
+            yield _cri_off(subject, machine, requirements.demand("runtime.engine", Feature))
         elif well and runtime.state not in ("answers", "silent"):
             said = f"{subject} could not be asked, but the kubelet is well with what it uses."
             yield Finding(Status.SKIP, subject, said)

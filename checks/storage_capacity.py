@@ -55,29 +55,26 @@ class StorageCapacity(Check[StorageFacts]):
             remedy = self._remedy(group)
             for site in group.sites:
                 yield self._tier(site, remedy, requirements)
-            if len(group.sites) > 1 and not group.is_memory:
-                yield self._together(group, remedy)
+            tenants = group.tenants
+            if len(tenants.sites) > 1 and not group.is_memory:
+                yield self._together(tenants, remedy)
         yield from self._unplaced(facts, sites, requirements)
 
     @property
     def _running(self) -> bool:
         return self.context.scope.phase == "running"
 
-    def _counts_size(self, site: Site) -> bool:
-        """Whether what is on the file system already counts for this tier."""
-        return self._running or site.tier == tiers.ROOT
-
     def _tier(self, site: Site, remedy: Remedy, requirements: Requirements) -> Finding:
         place, wanted = site.place, site.wanted
         amount = self._amount(site)
         status = Status.PASS if amount >= wanted.value else wanted.shortfall(amount)
-        said = f"{self._room(site, amount)}; {_wanted(wanted, status)}"
+        said = f"{self._room(site, amount)}; {wanted.in_words(status, text.size)}"
         trap = _trap(place)
         if trap:
             status = max(status, trap[0], key=_badness)
             said, remedy = f"{said}; and {trap[1]}", trap[2]
         elif status is Status.PASS and self._running:
-            full = _fullness(site, requirements.quantity("storage.free"))
+            full = _fullness(site, requirements.demand("storage.free", Quantity))
             status, said = (full[0], f"{said}; {full[1]}") if full else (status, said)
         return Finding(
             status,
@@ -94,28 +91,28 @@ class StorageCapacity(Check[StorageFacts]):
         room = site.place.room
         if not room:
             return 0.0
-        amount = room.usable if self._counts_size(site) else room.available
+        amount = room.usable if self._running else room.available
         if site.tier == tiers.ROOT:
             amount = room.size
         return min(amount, site.place.volume.pool_size or amount)
 
     def _room(self, site: Site, amount: float) -> str:
-        if not self._counts_size(site):
+        root = site.tier == tiers.ROOT
+        if not self._running and not root:
             return f"{text.both_sizes(amount)} available"
         available = site.place.room.available if site.place.room else 0
-        return f"{text.both_sizes(amount)} in all, {text.size(available)} available"
+        whole = "in size" if root else "in all"
+        return f"{text.both_sizes(amount)} {whole}, {text.size(available)} available"
 
     def _together(self, group: "_Group", remedy: Remedy) -> Finding:
         names = text.listing(site.tier.name for site in group.sites)
-        needs = [(site.wanted.value, self._counts_size(site)) for site in group.sites]
-        floors = [(site.wanted.floor, self._counts_size(site)) for site in group.sites]
-        status = Status.PASS
-        if not group.holds(needs):
-            status = Status.WARN if group.holds(floors) else Status.FAIL
+        status, least = Status.PASS, sum(site.wanted.floor for site in group.sites)
+        if group.need > self._counting(group):
+            status = Status.WARN if least <= self._counting(group) else Status.FAIL
         room = f"{text.both_sizes(group.available)} available"
-        if any(size for _, size in needs):
+        if self._running:
             room = f"{text.both_sizes(group.usable)} in all, {room}"
-        together = text.size(sum(need for need, _ in needs))
+        together = text.size(group.need)
         return Finding(
             status,
             names,
@@ -138,9 +135,16 @@ class StorageCapacity(Check[StorageFacts]):
         commands = [f"df -hT {target}", f"du -xk {target} | sort -n | tail -n 20"]
         if distribution.family(self.context.machine) != "alpine":
             commands.insert(0, "lsblk -o NAME,SIZE,TYPE,FSTYPE,MOUNTPOINT")
-        needs = [(site.wanted.value, self._counts_size(site)) for site in group.sites]
-        more = _ways_to_grow(place, max(0.0, *group.lack(needs)))
+        roots = [site for site in group.sites if site.tier == tiers.ROOT]
+        lacks = [site.wanted.value - self._amount(site) for site in roots]
+        if (tenants := group.tenants).sites:
+            lacks.append(tenants.need - self._counting(tenants))
+        more = _ways_to_grow(place, max(0.0, *lacks))
         return Remedy(f"{words}.{more.text}", (*commands, *more.commands))
+
+    def _counting(self, group: "_Group") -> float:
+        """The bytes that count for tiers that share them."""
+        return group.usable if self._running else group.available
 
     def _unplaced(
         self, facts: StorageFacts, sites: Sequence[Site], requirements: Requirements
@@ -164,7 +168,7 @@ class StorageCapacity(Check[StorageFacts]):
                 f"{tier.name} has no path configured, and no file system here could be looked at "
                 "in its stead.",
                 remedy=_CONFIGURE,
-                requirement=requirements.quantity(tier.requirement),
+                requirement=requirements.demand(tier.requirement, Quantity),
             )
 
 
@@ -204,14 +208,15 @@ class _Group(Struct, frozen=True):
         used = sum(place.room.used for place in self._devices() if place.room)
         return min(self.available + used, pool_size) if pool_size else self.available + used
 
-    def lack(self, needs: Sequence[tuple[float, bool]]) -> tuple[float, float]:
-        """Bytes lacking of what must be available now, and of the whole."""
-        now = sum(need for need, counts_size in needs if not counts_size)
-        return now - self.available, sum(need for need, _ in needs) - self.usable
+    @property
+    def tenants(self) -> "_Group":
+        """Those that need room of their own; ROOT's is the size of the file system they are on."""
+        return _Group([site for site in self.sites if site.tier != tiers.ROOT])
 
-    def holds(self, needs: Sequence[tuple[float, bool]]) -> bool:
-        """Whether all needs fit in together."""
-        return max(self.lack(needs)) <= 0
+    @property
+    def need(self) -> float:
+        """Bytes that they are to have together."""
+        return sum(site.wanted.value for site in self.sites)
 
     def _devices(self) -> list[Place]:
         return list({site.place.device: site.place for site in self.sites}.values())
@@ -243,13 +248,6 @@ def _ways_to_grow(place: Place, missing: float) -> Remedy:
             ("vgs", f"lvextend --resizefs --size +{gibibytes}G {source}"),
         )
     return Remedy("")
-
-
-def _wanted(wanted: Quantity, status: Status) -> str:
-    recommended = f"{text.size(wanted.value)} or more are recommended"
-    if status is not Status.FAIL:
-        return recommended
-    return f"{recommended}, and {text.size(wanted.floor)} are the least ({wanted.floor_says})"
 
 
 def _trap(place: Place) -> tuple[Status, str, Remedy] | None:

@@ -22,7 +22,7 @@ from biostudio_doctor.host.mounts import (
 from biostudio_doctor.host.places import Place
 from biostudio_doctor.host.xfs import has_ftype
 from biostudio_doctor.model import Finding, Machine, Remedy, Status
-from biostudio_doctor.requirements import Requirements
+from biostudio_doctor.requirements import Feature, Quantity, Requirements
 from biostudio_doctor.tiers import APP, METADATA, USER, Site, StorageFacts
 
 _DOCKER, _CONTAINERD = "/var/lib/docker", "/var/lib/containerd"
@@ -113,7 +113,7 @@ class StorageFilesystem(Check[FilesystemFacts]):
             Status.PASS,
             name,
             f"{site.where}: {_described(place, facts.boot)}.",
-            requirement=requirements.feature("storage.filesystem"),
+            requirement=requirements.demand("storage.filesystem", Feature),
         )
 
     def _engine(self, facts: FilesystemFacts, requirements: Requirements) -> Iterator[Finding]:
@@ -141,7 +141,7 @@ class StorageFilesystem(Check[FilesystemFacts]):
                 subject,
                 f"{who} could not be looked at: {place.problem}.",
                 remedy=tiers.unseen_remedy(place, self.context),
-                requirement=requirements.feature("runtime.engine"),
+                requirement=requirements.demand("runtime.engine", Feature),
             )
             return
         problems = [*_engine_problems(place, facts.ftype), *self._common_problems(place, facts)]
@@ -154,7 +154,7 @@ class StorageFilesystem(Check[FilesystemFacts]):
             Status.PASS,
             subject,
             f"{who} {lies} on {place.target}: {_described(place, facts.boot)}.",
-            requirement=requirements.feature("runtime.engine"),
+            requirement=requirements.demand("runtime.engine", Feature),
         )
 
     def _common_problems(self, place: Place, facts: FilesystemFacts) -> Iterator["_Problem"]:
@@ -304,7 +304,7 @@ def _read_only(mount: Mount, boot: Boot) -> _Problem:
 def _few_inodes(
     place: Place, requirement: str, requirements: Requirements, machine: Machine
 ) -> Iterator[_Problem]:
-    room, wanted = place.room, requirements.quantity(requirement)
+    room, wanted = place.room, requirements.demand(requirement, Quantity)
     if not room or not room.inodes or room.inodes_free >= wanted.value:
         return
     status = wanted.shortfall(room.inodes_free)

@@ -14,7 +14,7 @@ from biostudio_doctor.host.mounts import MEMORY_TYPES
 from biostudio_doctor.host.patience import bounded
 from biostudio_doctor.host.places import Place
 from biostudio_doctor.model import Finding, Remedy, Status
-from biostudio_doctor.requirements import Requirements
+from biostudio_doctor.requirements import Limit, Quantity, Requirements
 from biostudio_doctor.tiers import APP, METADATA, USER, Site, StorageFacts
 
 #: Bytes that must be available before anything is written: many times what is.
@@ -112,7 +112,7 @@ class StoragePerformance(Check[PerformanceFacts]):
     def _latency(
         self, name: str, place: Place, found: Performance, requirements: Requirements
     ) -> Finding:
-        limit = requirements.limit("storage.fsync")
+        limit = requirements.demand("storage.fsync", Limit)
         status = Status.PASS if found.fsync_p99 <= limit.value else limit.excess(found.fsync_p99)
         slow = "the slowest" if found.fsyncs < 100 else "99 % within"
         said = (
@@ -134,7 +134,7 @@ class StoragePerformance(Check[PerformanceFacts]):
     def _throughput(
         self, name: str, place: Place, found: Performance, requirements: Requirements
     ) -> Finding:
-        wanted = requirements.quantity("storage.throughput")
+        wanted = requirements.demand("storage.throughput", Quantity)
         slowest = min(found.write_rate, found.read_rate)
         status = Status.PASS if slowest >= wanted.value else wanted.shortfall(slowest)
         rates = f"writes {text.size(found.write_rate)}/s and reads {text.size(found.read_rate)}/s"

@@ -1,15 +1,20 @@
-"""The report for people: a table of all findings, then what to do next, worst first."""
+"""The report for people: a table of all findings, then what to do next, worst first.
+
+Some checks find one cause for many findings, such as one firewall for twelve hosts. The finding
+that has the remedy for it, the diagnosis, speaks for all of the same cause that have none: they
+take one line each in the table, and its step below is theirs, too.
+"""
 
 import re
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import click
 from tabulate import SEPARATING_LINE, tabulate
 
 from biostudio_doctor import text
 from biostudio_doctor.exporter import Style
-from biostudio_doctor.model import SEVERITY, Finding, Remedy, Report, Status
+from biostudio_doctor.model import SEVERITY, Finding, Remedy, Report, Result, Status
 
 COLORS = {
     Status.FAIL: "red",
@@ -57,6 +62,8 @@ def _table(report: Report, style: Style) -> str:
         group = result.id.partition(".")[0]
         for index, finding in enumerate(result.findings):
             lines = _wrapped(finding.summary, style, width=finding_width).split("\n")
+            if len(lines) > 1 and _diagnosis(finding, result):
+                lines = [textwrap.shorten(lines[0], finding_width - 4, placeholder="") + " ..."]
             status = _styled(finding.status, finding.status, style)
             rows.append([status, result.id if not index else "", lines[0]])
             rows += [["", "", line] for line in lines[1:]]
@@ -74,7 +81,8 @@ def _next_steps(report: Report, style: Style) -> Iterator[str]:
         lines[0] = lines[0].replace(status.upper(), _styled(status.upper(), status, style), 1)
         if remedy:
             lines += _remedy_lines(remedy, style)
-        lines += _sources(findings, style)
+        (result,) = [result for result in report.results if result.id == check_id]
+        lines += _sources([*findings, *_spoken_for(findings, result)], style)
         yield "\n".join(lines)
 
 
@@ -84,9 +92,24 @@ def _steps(report: Report) -> list[tuple[tuple[Status, str, Remedy | None], list
     for status in (Status.FAIL, Status.ERROR, Status.WARN):
         for result in report.results:
             for finding in result.findings:
-                if finding.status is status:
+                if finding.status is status and not _diagnosis(finding, result):
                     steps.setdefault((status, result.id, finding.remedy), []).append(finding)
     return list(steps.items())
+
+
+def _diagnosis(finding: Finding, result: Result) -> Finding | None:
+    """The finding that speaks for this one, if there is one."""
+    if finding.remedy or not finding.cause:
+        return None
+    of_cause = (other for other in result.findings if other.cause == finding.cause)
+    return next((other for other in of_cause if other.remedy), None)
+
+
+def _spoken_for(findings: Sequence[Finding], result: Result) -> Iterator[Finding]:
+    """The findings that some of these speak for."""
+    for other in result.findings:
+        if _diagnosis(other, result) in findings:
+            yield other
 
 
 def _said(findings: list[Finding], lead: str, style: Style) -> list[str]:
@@ -99,7 +122,9 @@ def _said(findings: list[Finding], lead: str, style: Style) -> list[str]:
 
 
 def _remedy_lines(remedy: Remedy, style: Style) -> Iterator[str]:
-    yield _wrapped(f"   {remedy.text}", style, "   ")
+    for paragraph in remedy.text.split("\n"):  # lines of a text to hand on keep their indent
+        indent = "   " + " " * (len(paragraph) - len(paragraph.lstrip()))
+        yield _wrapped(f"   {paragraph}", style, indent)
     if remedy.commands:
         yield "   As root:" if remedy.as_root else "   Run:"
         for command in remedy.commands:  # never wrapped: a command must survive being copied

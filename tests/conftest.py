@@ -13,7 +13,7 @@ from msgspec import structs
 from biostudio_doctor import config as configuration
 from biostudio_doctor import requirements
 from biostudio_doctor.check import Check, Context
-from biostudio_doctor.host import Host
+from biostudio_doctor.host import Host, processes
 from biostudio_doctor.model import Finding, Machine, Report, Result, Scope, Status, worst
 
 # How long an example takes says more of what else this machine does than of the code.
@@ -43,6 +43,7 @@ def make_host(tmp_path: Path) -> MakeHost:
     """A host below a temporary root, by path: text, bytes, None (a directory), "-> x" (a link)."""
 
     def make(tree: Tree) -> Host:
+        processes.forget()
         root = tmp_path / "root"
         root.mkdir(exist_ok=True)
         for name, content in tree.items():

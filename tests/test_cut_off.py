@@ -66,10 +66,10 @@ def egress(report: dict) -> dict[str, dict[str, str]]:  # type: ignore[type-arg]
 
 
 def phases(found: dict[str, dict[str, str]]) -> set[str]:
-    assert set(found) == HOSTS and all(
+    assert set(found) > HOSTS and all(
         finding["status"] in ("fail", "warn") for finding in found.values()
     )
-    return {finding["observed"].partition(",")[0] for finding in found.values()}
+    return {found[host]["observed"].partition(",")[0] for host in HOSTS}
 
 
 def largest_timeout() -> float:
@@ -87,7 +87,7 @@ def test_without_any_network() -> None:
     assert seconds < largest_timeout() + 1
     found = egress(report)
     assert phases(found) <= {"resolve: unreachable", "resolve: no-resolver", "resolve: refused"}
-    assert all("name resolution failed" in finding["summary"] for finding in found.values())
+    assert all("name resolution failed" in found[host]["summary"] for host in HOSTS)
 
 
 @pytest.fixture
@@ -128,5 +128,5 @@ def test_with_a_silent_proxy(black_hole: tuple[str, ...]) -> None:
     assert seconds < 7
     found = egress(report)
     assert phases(found) == {"proxy: timeout"}
-    assert all("http://198.51.100.9:3128 (from" in finding["summary"] for finding in found.values())
+    assert all("http://198.51.100.9:3128 (from" in found[host]["summary"] for host in HOSTS)
     assert "word" not in json.dumps(report)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from biostudio_doctor.cli import cli
@@ -31,11 +32,14 @@ def test_commands_shown_exist(page: Path) -> None:
     code = re.findall(r"```(?:sh|console)\n(.*?)```", page.read_text(), re.DOTALL)
     code += re.findall(r"`([^`\n]+)`", page.read_text())
     for line in "\n".join(code).replace("\\\n", " ").splitlines():
-        found = re.search(r"biostudio-doctor ((?:check|list|explain|config|schema)\b.*)", line)
+        found = re.search(rf"biostudio-doctor ((?:{'|'.join(cli.list_commands(None))})\b.*)", line)  # type: ignore[arg-type]
         if not found:
             continue
-        name, *words = found[1].split()
-        command = cli.get_command(None, name)  # type: ignore[arg-type]
+        command: click.Command | None = cli
+        words = found[1].split()
+        while isinstance(command, click.Group) and words:
+            command = command.get_command(click.Context(command), words.pop(0))
+        assert command, line
         known = {option for parameter in command.params for option in parameter.opts}
         for word in words:
             if word.startswith("-"):

@@ -7,7 +7,8 @@ import pytest
 from biostudio_doctor import requirements
 from biostudio_doctor.errors import ConfigError
 from biostudio_doctor.model import Status, Strength
-from biostudio_doctor.requirements import Quantity
+from biostudio_doctor.requirements import Feature, Limit, Quantity, Requirements, Version
+from biostudio_doctor.versions import at_least
 
 PUBLISHED = requirements.load()
 VENDOR = requirements.load("vendor-installer")
@@ -21,14 +22,14 @@ def test_the_published_values() -> None:
         "ubuntu": "18.04",
     }
     amounts = {
-        name: PUBLISHED.quantity(name).value
+        name: PUBLISHED.demand(name, Quantity).value
         for name in (
             "cpu.cores", "memory.total", "storage.app", "storage.metadata", "storage.user",
         )
     }  # fmt: skip
     assert list(amounts.values()) == [16, 32e9, 40e9, 50e9, 500e9]
-    assert PUBLISHED.feature("gpu").strength is Strength.OPTIONAL
-    assert PUBLISHED.feature("runtime.engine").strength is Strength.REQUIRED
+    assert PUBLISHED.demand("gpu", Feature).strength is Strength.OPTIONAL
+    assert PUBLISHED.demand("runtime.engine", Feature).strength is Strength.REQUIRED
 
 
 def test_the_published_ports() -> None:
@@ -69,11 +70,16 @@ def test_every_requirement_names_its_place() -> None:
 @pytest.mark.parametrize(
     ("requirement", "amount", "status"),
     [
-        (PUBLISHED.quantity("memory.total"), 31 * 2**30, None),  # what 32 GiB of modules report
-        (PUBLISHED.quantity("memory.total"), 16e9, Status.WARN),
-        (PUBLISHED.quantity("memory.total"), 4e9, Status.FAIL),
-        (VENDOR.quantity("memory.total"), 62 * 2**30, None),  # what a 64 GB machine reports
-        (VENDOR.quantity("memory.total"), 59 * 2**30, Status.FAIL),  # the installer stops
+        (
+            PUBLISHED.demand("memory.total", Quantity),
+            31 * 2**30,
+            None,
+        ),  # what 32 GiB of modules report
+        (PUBLISHED.demand("memory.total", Quantity), 16e9, Status.WARN),
+        (PUBLISHED.demand("memory.total", Quantity), 4e9, Status.FAIL),
+        (VENDOR.demand("memory.total", Quantity), 62 * 2**30, None),  # what a 64 GB machine reports
+        (VENDOR.demand("memory.total", Quantity), 60 * 2**30, None),  # the least it accepts
+        (VENDOR.demand("memory.total", Quantity), 60 * 2**30 - 1, Status.FAIL),  # it stops
     ],
 )
 def test_the_lines_are_fair_to_real_machines(
@@ -82,15 +88,35 @@ def test_the_lines_are_fair_to_real_machines(
     assert (None if amount >= requirement.value else requirement.shortfall(amount)) is status
 
 
+@pytest.mark.parametrize("profile", [PUBLISHED, VENDOR], ids=lambda found: found.profile)
+def test_what_fails_is_worse_than_what_warns(profile: Requirements) -> None:
+    """A floor above its value would let pass what cannot work; a ceiling below its, too."""
+    quantities = [entry for entry in profile if isinstance(entry, Quantity)]
+    limits = [entry for entry in profile if isinstance(entry, Limit)]
+    versions = [entry for entry in profile if isinstance(entry, Version)]
+    assert quantities and limits and versions
+    assert [entry.id for entry in quantities if not entry.floor <= entry.value] == []
+    assert [entry.id for entry in limits if not entry.value <= entry.ceiling] == []
+    assert [entry.id for entry in versions if not at_least(entry.value, entry.floor)] == []
+
+
+def test_a_demand_is_of_its_kind_or_a_key_error() -> None:
+    for requirement_id in ("memory.total", "memory.everything"):
+        with pytest.raises(KeyError, match=requirement_id):
+            PUBLISHED.demand(requirement_id, Version)
+
+
 def test_a_profile_replaces_only_what_it_names() -> None:
-    assert VENDOR.quantity("storage.app").value == 100e9
-    assert VENDOR.quantity("storage.user") == PUBLISHED.quantity("storage.user")
-    assert VENDOR.quantity("storage.app").source != PUBLISHED.quantity("storage.app").source
-    assert requirements.profiles() == ["published", "vendor-installer"]
+    assert VENDOR.demand("storage.app", Quantity).value == 100e9
+    assert VENDOR.demand("storage.user", Quantity) == PUBLISHED.demand("storage.user", Quantity)
+    assert (
+        VENDOR.demand("storage.app", Quantity).source
+        != PUBLISHED.demand("storage.app", Quantity).source
+    )
 
 
 def test_an_unknown_profile_is_one_clear_line() -> None:
-    with pytest.raises(ConfigError, match="profile: 'mine' is unknown; known: published, vendor"):
+    with pytest.raises(ConfigError, match="'mine' is unknown; known: published, vendor-installer"):
         requirements.load("mine")
 
 

@@ -23,6 +23,7 @@ def machine(os_id: str, version: str, like: str = "", codename: str = "") -> Mac
 
 MACHINES = {
     "debian 12": DEBIAN,
+    "debian 10": machine("debian", "10", codename="buster"),
     "debian 11": machine("debian", "11", codename="bullseye"),
     "ubuntu": machine("ubuntu", "24.04", "debian", "noble"),
     "mint": machine("linuxmint", "22", "ubuntu debian", "wilma"),
@@ -37,6 +38,7 @@ MACHINES = {
     "alpine": machine("alpine", "3.20"),
     "unknown": machine("plan9", "4"),
 }
+_NO_TOOLKIT = ("alpine", "debian 10", "unknown")
 _DOCKER_CE = "install -y docker-ce docker-ce-cli containerd.io"
 
 
@@ -68,14 +70,19 @@ def test_docker_is_installed_and_started(name: str, command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("centos 7", "move to release 8 or later"), ("unknown", vendors.DOCKER_PAGE)]
+    ("name", "said"),
+    [
+        ("centos 7", "move to release 8 or later"),
+        ("debian 10", "only archive.debian.org still has it"),
+        ("unknown", vendors.DOCKER_PAGE),
+    ],
 )
 def test_no_commands_are_better_than_wrong_ones(name: str, said: str) -> None:
     remedy = vendors.docker_engine(MACHINES[name])
     assert not remedy.commands and said in remedy.text
 
 
-@pytest.mark.parametrize("name", [name for name in MACHINES if name not in ("alpine", "unknown")])
+@pytest.mark.parametrize("name", [name for name in MACHINES if name not in _NO_TOOLKIT])
 def test_the_toolkit_comes_from_no_repository_of_one_distribution(name: str) -> None:
     commands = vendors.container_toolkit(MACHINES[name], "docker").commands
     assert any("nvidia-container-toolkit" in each for each in commands)
@@ -86,10 +93,16 @@ def test_the_toolkit_comes_from_no_repository_of_one_distribution(name: str) -> 
     assert not any("$distribution" in each or "ubuntu" in each for each in commands)
 
 
-@pytest.mark.parametrize("name", ["alpine", "unknown"])
+@pytest.mark.parametrize("name", _NO_TOOLKIT)
 def test_where_nvidia_has_no_toolkit(name: str) -> None:
     remedy = vendors.container_toolkit(MACHINES[name], "docker")
     assert not remedy.commands and vendors.TOOLKIT_PAGE in remedy.text
+
+
+def test_no_driver_from_mirrors_that_are_gone() -> None:
+    remedy = vendors.nvidia_driver(MACHINES["debian 10"], "Install NVIDIA's driver.")
+    assert not remedy.commands and "archive.debian.org" in remedy.text
+    assert vendors.nvidia_driver(MACHINES["debian 11"], "").commands
 
 
 @pytest.mark.parametrize("name", MACHINES)

@@ -21,6 +21,7 @@ from biostudio_doctor.host.mounts import Mount, parse_mountinfo
 from biostudio_doctor.model import Machine
 
 READ_LIMIT = 1 << 20
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
 LINK_LIMIT = 40  # as the kernel's MAXSYMLINKS
 
 
@@ -59,6 +60,11 @@ class Host:
         finally:
             if self._on_activity:
                 self._on_activity("")
+
+    @property
+    def is_this_kernel(self) -> bool:
+        """Whether the host's kernel is the one that this process runs on, whatever its root."""
+        return self.is_local or self.read_if_any(_BOOT_ID) == (Host().read_if_any(_BOOT_ID) or "")
 
     @property
     def process(self) -> str:

@@ -64,10 +64,6 @@ class Cgroups:
         groups = [read[version](directory) for directory, version in self._directories("memory")]
         return [group for group in groups if group]
 
-    def memory_limit(self) -> int | None:
-        """Bytes this process may use."""
-        return min((group.limit for group in self.memory_groups()), default=None)
-
     def cpu_quota(self) -> float | None:
         """How many CPUs' time this process may use (CFS bandwidth)."""
         quotas = []
@@ -121,6 +117,14 @@ class Cgroups:
                 if not below:
                     break
                 below = posixpath.dirname(below)
+
+
+def limiting_memory(host: Host) -> tuple[tuple[MemoryGroup, ...], str]:
+    """The groups that limit the memory of this process, and why they could not be read, if so."""
+    try:
+        return tuple(host.cgroups.memory_groups()), ""
+    except OSError as error:
+        return (), f"{error.filename or 'control groups'}: {error.strerror or error}"
 
 
 def parse_cgroup(text: str) -> dict[str, str]:

@@ -13,7 +13,6 @@ from biostudio_doctor.host.machine import parse_os_release
 if TYPE_CHECKING:
     from biostudio_doctor.host import Host
 
-_BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _UNSYNCHRONISED = 0x40  # STA_UNSYNC of adjtimex(2)
 _NANOSECONDS = 0x2000  # STA_NANO
 _LOST = 16.0  # seconds of possible error from which nothing is synchronised (NTP_PHASE_LIMIT)
@@ -36,11 +35,6 @@ class Tracking(Struct, frozen=True, kw_only=True):
     reference: str  # the address of the server that is followed; '' for the clock itself
     stratum: int
     offset: float
-
-
-def same_kernel(host: Host) -> bool:
-    """Whether the host's kernel is the one that this process runs on, whatever its root."""
-    return host.is_local or host.read_if_any(_BOOT_ID) == (type(host)().read_if_any(_BOOT_ID) or "")
 
 
 def kernel_clock() -> KernelClock:

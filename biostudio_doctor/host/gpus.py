@@ -10,6 +10,7 @@ from msgspec import Struct
 from biostudio_doctor.host import docker, nvml, pci, programs
 from biostudio_doctor.host.nvml import Nvml
 from biostudio_doctor.host.pci import PciDevice
+from biostudio_doctor.host.processes import named
 
 if TYPE_CHECKING:
     from biostudio_doctor.host import Host
@@ -19,6 +20,7 @@ NVIDIA = 0x10DE
 OTHER_MAKERS = {0x1002: "AMD", 0x8086: "Intel"}
 _DISPLAY, _ACCELERATOR = 0x03, 0x12  # base classes
 _BRIDGE = 0x0680  # class and subclass that an NVSwitch has
+_FABRIC_MANAGER = "nv-fabricmanage"  # of which the kernel keeps no more
 _SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 #: In modules.dep; Debian's packages put the branch into the file's name.
 _MODULE = re.compile(r"/nvidia(?:-(?:current|tesla)[^/:]*)?\.ko(?:\.\w+)?:")
@@ -76,10 +78,10 @@ def look(host: Host) -> GpuFacts:
         switches=len(switches),
         wsl=wsl,
         loaded_driver=(host.read_if_any("/sys/module/nvidia/version") or "").strip(),
-        nvml=nvml.look(host) if driven and nvml.same_kernel(host) else None,
+        nvml=nvml.look(host) if driven and host.is_this_kernel else None,
         module_kernels=() if driven else _module_kernels(host),
         secure_boot=_secure_boot(host),
-        fabric_manager=_runs(host, "nv-fabricmanager") if switches else None,
+        fabric_manager=bool(named(host, (_FABRIC_MANAGER,))) if switches else None,
         toolkit=_toolkit(host),
     )
 
@@ -102,13 +104,6 @@ def _secure_boot(host: Host) -> bool | None:
         return host.read_bytes(_SECURE_BOOT)[4:5] == b"\1"
     except OSError:
         return None
-
-
-def _runs(host: Host, program: str) -> bool:
-    """Whether a process of this name runs; the kernel keeps 15 characters of names."""
-    numbers = (name for name in host.listdir_if_any("/proc") if name.isdecimal())
-    names = ((host.read_if_any(f"/proc/{number}/comm") or "").strip() for number in numbers)
-    return program[:15] in names
 
 
 def _toolkit(host: Host) -> Toolkit:

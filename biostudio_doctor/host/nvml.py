@@ -56,18 +56,6 @@ class Nvml(Struct, frozen=True, kw_only=True):
     gpus: tuple[Gpu, ...] = ()
 
 
-def same_kernel(host: Host) -> bool:
-    """Whether the host's kernel is the one that runs us."""
-    if host.is_local:
-        return True
-    boot_id = "/proc/sys/kernel/random/boot_id"
-    try:
-        with open(boot_id, encoding="ascii") as file:
-            return host.read(boot_id) == file.read()
-    except OSError:
-        return False
-
-
 def look(host: Host) -> Nvml:
     """Ask the library; it loads pynvml, so only where there is a sign of NVIDIA's driver."""
     import pynvml

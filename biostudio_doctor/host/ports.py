@@ -36,7 +36,7 @@ class PortUse(Struct, frozen=True, kw_only=True):
 
 
 class PortTable(Struct, frozen=True, kw_only=True):
-    """The ports that were asked for, and all that are taken."""
+    """The ports that were asked for, and where one is taken all that are."""
 
     ports: tuple[PortUse, ...]
     listening: tuple[int, ...]
@@ -44,7 +44,15 @@ class PortTable(Struct, frozen=True, kw_only=True):
 
 
 def look(host: Host, wanted: Collection[int]) -> PortTable:
-    """See who uses these ports. Processes and containers are looked for only if one is taken."""
+    """See who uses these ports.
+
+    A server could take a port: then nobody listens on it, and the table of sockets, which is long
+    on a busy host, need not be read. Processes and containers are looked for only if one is taken.
+    """
+    trials = {port: _try(host, port) for port in sorted(wanted)}
+    if all(trial == ("free", "free") for trial in trials.values()):
+        free = (PortUse(port=port, ipv4="free", ipv6="free") for port in trials)
+        return PortTable(ports=tuple(free), listening=())
     table: list[TcpSocket] = []
     problem = ""
     try:
@@ -57,15 +65,24 @@ def look(host: Host, wanted: Collection[int]) -> PortTable:
     containers = running(host) if taken else []
     listeners = {item: _listener(host, item, found.get(item.inode)) for item in taken}
     return PortTable(
-        ports=tuple(_use(host, port, table, listeners, containers) for port in sorted(wanted)),
+        ports=tuple(
+            _use(port, trial, table, listeners, containers) for port, trial in trials.items()
+        ),
         listening=tuple(sorted({item.port for item in listening})),
         problem=problem,
     )
 
 
+def _try(host: Host, port: int) -> tuple[Trial | None, Trial | None]:
+    """By IPv4 and by IPv6; only this machine's own ports can be tried."""
+    if not host.is_local:
+        return None, None
+    return try_bind(port, socket.AF_INET), try_bind(port, socket.AF_INET6)
+
+
 def _use(
-    host: Host,
     port: int,
+    trial: tuple[Trial | None, Trial | None],
     table: list[TcpSocket],
     listeners: dict[TcpSocket, Listener],
     containers: list[Container],
@@ -76,8 +93,8 @@ def _use(
         port=port,
         listeners=here,
         connections=tuple(item.state for item in on_port if item.state != "listen"),
-        ipv4=try_bind(port, socket.AF_INET) if host.is_local else None,
-        ipv6=try_bind(port, socket.AF_INET6) if host.is_local else None,
+        ipv4=trial[0],
+        ipv6=trial[1],
         container=_container(port, here, containers),
     )
 

@@ -6,6 +6,7 @@ import os
 import posixpath
 import re
 from collections.abc import Collection, Iterator
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -15,6 +16,11 @@ from biostudio_doctor.host.numbers import whole
 if TYPE_CHECKING:
     from biostudio_doctor.host import Host
 
+#: Names by process, by root of the host.
+_NAMES: dict[str, dict[int, str]] = {}
+_SCANNING = Lock()
+_COMM_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+_COMM_LIMIT = 64  # bytes; the kernel keeps 15, and more of its own threads
 _CONTAINER = re.compile(r"(?:^|[/:-])([0-9a-f]{64})(?:\.scope)?(?=$|/)", re.MULTILINE)
 #: What stands in the path of a container's control group, by the program that manages it.
 _ENGINES = {"libpod": "podman", "kubepods": "kubernetes", "docker": "docker"}
@@ -61,11 +67,48 @@ def largest(host: Host, count: int) -> tuple[Resident, ...]:
 def named(host: Host, names: Collection[str]) -> dict[int, str]:
     """The processes with one of these names, of which the kernel keeps 15 characters.
 
-    Those that this user may not see are not among them.
+    Those that this user may not see are not among them. Several checks ask, side by side: they
+    are looked at once in the life of this process, which ends with its run.
     """
-    numbers = (whole(name) for name in host.listdir_if_any("/proc"))
-    found = ((pid, process_name(host, pid)) for pid in numbers if pid is not None)
-    return {pid: name for pid, name in found if name in names}
+    with _SCANNING:
+        if host.root not in _NAMES:
+            _NAMES[host.root] = _scan(host)
+    return {pid: name for pid, name in _NAMES[host.root].items() if name in names}
+
+
+def forget() -> None:
+    """Look anew when next asked; for tests, that make several hosts at one place."""
+    _NAMES.clear()
+
+
+def _scan(host: Host) -> dict[int, str]:
+    """All names, with as few steps for each process as can be: a busy host has thousands."""
+    found: dict[int, str] = {}
+    with host.doing("look at the names of all processes"):
+        try:
+            proc = os.open(host.path("/proc"), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            return found
+        try:
+            for name in os.listdir(proc):
+                if whole(name) is not None:
+                    found[int(name)] = _comm(proc, name)
+        finally:
+            os.close(proc)
+    return found
+
+
+def _comm(proc: int, pid: str) -> str:
+    try:
+        file = os.open(f"{pid}/comm", _COMM_FLAGS, dir_fd=proc)
+    except OSError:  # it has ended
+        return ""
+    try:
+        return os.read(file, _COMM_LIMIT).decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
+    finally:
+        os.close(file)
 
 
 def process(host: Host, pid: int) -> Process:

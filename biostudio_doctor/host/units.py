@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
+from biostudio_doctor.host import programs
 from biostudio_doctor.host.machine import parse_os_release
 
 if TYPE_CHECKING:
@@ -24,6 +25,21 @@ _DIRECTORIES = (
 )  # fmt: skip
 _MANAGER_CONF = "/etc/systemd/system.conf"
 
+#: The engines that pull images, with the services that they run in: packages first, then snap.
+ENGINES = {
+    "dockerd": ("docker.service", "snap.docker.dockerd.service"),
+    "containerd": ("containerd.service",),
+}
+
+
+def engine(host: Host) -> tuple[str, str] | None:
+    """dockerd, or else containerd, and its service; None where neither is installed."""
+    for name, known in ENGINES.items():
+        unit = next((unit for unit in known if exists(host, unit)), "")
+        if unit or programs.find(host, name):
+            return name, unit or known[0]
+    return None
+
 
 def exists(host: Host, unit: str) -> bool:
     """Whether there is such a unit."""
@@ -33,7 +49,7 @@ def exists(host: Host, unit: str) -> bool:
 def environment(host: Host, unit: str, names: Collection[str]) -> dict[str, str]:
     """Those of some variables that a service is started with; {} where there is no such unit.
 
-    A file that cannot be read counts as one that is not there.
+    A file that cannot be read counts as one that is not there; `unreadable` tells of it.
     """
     found: dict[str, str] = {}
     for path in (_MANAGER_CONF, *_dropins(host, "system.conf", ("/etc/systemd",))):
@@ -49,6 +65,19 @@ def environment(host: Host, unit: str, names: Collection[str]) -> dict[str, str]
         for file in _assignments(text, "Service", "EnvironmentFile"):
             files = {**files, **_environment_file(host, file)} if file else {}
     return {name: value for name, value in {**found, **own, **files}.items() if name in names}
+
+
+def unreadable(host: Host, unit: str) -> Iterator[str]:
+    """The files of a unit that are there and that this user may not read."""
+    for path in filter(None, (_fragment(host, unit), *_dropins(host, unit))):
+        try:
+            text = host.read(path)
+            for file in _assignments(text, "Service", "EnvironmentFile"):
+                named = file.removeprefix("-")
+                if named.startswith("/") and host.exists(named):
+                    host.read(named)
+        except OSError:
+            yield path
 
 
 def parse_environment(text: str, section: str, key: str) -> dict[str, str]:
@@ -95,9 +124,7 @@ def _fragment(host: Host, unit: str) -> str:
     return next((path for path in paths if host.exists(path)), "")
 
 
-def _dropins(
-    host: Host, unit: str, directories: tuple[str, ...] = _DIRECTORIES
-) -> list[str]:
+def _dropins(host: Host, unit: str, directories: tuple[str, ...] = _DIRECTORIES) -> list[str]:
     """The drop-ins in the order in which they are read: by name, whatever directory they are in."""
     by_name: dict[str, str] = {}
     for directory in directories:

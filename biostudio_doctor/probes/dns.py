@@ -10,13 +10,17 @@ from functools import partial
 from typing import Any, TypeVar
 
 import anyio
+import dns.exception
+import dns.flags
+import dns.message
+import dns.rcode
 from msgspec import structs
 
 from biostudio_doctor.host import Host
 from biostudio_doctor.probes import Failure, Reason
 from biostudio_doctor.probes.failures import ProbeError, failure, one_line
 from biostudio_doctor.probes.results import Answer, Lookup, Record
-from biostudio_doctor.probes.tcp import connect, is_address
+from biostudio_doctor.probes.tcp import connect, is_address, socket_address
 
 RECORDS: tuple[Record, ...] = ("A", "AAAA")
 
@@ -89,8 +93,6 @@ async def ask_all(name: str, servers: Sequence[str], *, timeout: float) -> tuple
 
 async def ask(name: str, record: Record, server: str, *, timeout: float, port: int = 53) -> Answer:
     """Ask one name server one question: by UDP, and by TCP where the answer is truncated."""
-    import dns.exception
-
     started = time.perf_counter()
     answer = Answer(server=server, record=record, seconds=0)
     try:
@@ -158,9 +160,6 @@ async def _in_thread(call: Callable[[], T]) -> T:
 
 
 async def _exchange(answer: Answer, name: str, port: int, timeout: float) -> Answer:
-    import dns.flags
-    import dns.message
-
     query = dns.message.make_query(name, answer.record, use_edns=0, payload=_PAYLOAD)
     wire = query.to_wire()
     reply = dns.message.from_wire(
@@ -176,12 +175,9 @@ async def _exchange(answer: Answer, name: str, port: int, timeout: float) -> Ans
 
 async def _datagram(wire: bytes, server: str, port: int, timeout: float) -> bytes:
     """The datagram that comes back; a connected socket hears of ICMP errors, too."""
-    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV  # never asks a name server
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        server, port, type=socket.SOCK_DGRAM, flags=flags
-    )[0]
+    family, address = socket_address(server, port)
     loop = asyncio.get_running_loop()
-    with socket.socket(family, kind, protocol) as channel:
+    with socket.socket(family, socket.SOCK_DGRAM) as channel:
         channel.setblocking(False)
         channel.connect(address)
         for _ in range(_SENDS):
@@ -203,8 +199,6 @@ async def _over_tcp(wire: bytes, server: str, port: int, timeout: float) -> byte
 
 
 def _read(answer: Answer, reply: Any) -> Answer:
-    import dns.rcode
-
     code = dns.rcode.to_text(reply.rcode())
     extended = tuple(one_line(error.to_text()) for error in reply.extended_errors()[:4])
     answer = structs.replace(answer, code=code, extended=extended)

@@ -48,9 +48,9 @@ def failure(phase: Phase, error: BaseException) -> Failure:
     return Failure(phase, reason, one_line(detail))
 
 
-def one_line(words: str) -> str:
+def one_line(words: str, limit: int = _DETAIL_LIMIT) -> str:
     """A peer's words, made harmless: one line, bounded, printable."""
-    return printable(" ".join(words.split()))[:_DETAIL_LIMIT]
+    return printable(" ".join(words.split()))[:limit]
 
 
 def _root(error: BaseException) -> BaseException:

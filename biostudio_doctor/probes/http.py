@@ -28,8 +28,11 @@ Dial = Callable[[str, int], Awaitable[ByteStream]]
 _REDIRECTS = 5
 _BODY_LIMIT = 16384  # bytes that are read of an answer; the rest is not waited for
 _CHUNKS = 256  # that the body may come in until then
-_FIRST = 256  # characters of the body that are kept, to know a block page by
-_HEADERS = ("content-type", "content-length", "server", "via", "cf-ray", "retry-after")
+_FIRST = 1024  # characters of the body that are kept, to know a block page by
+_HEADERS = (
+    "content-type", "content-length", "server", "via", "retry-after", "cf-ray", "cf-mitigated",
+    "x-cache", "x-amz-cf-id", "x-amz-request-id",
+)  # fmt: skip
 _HEADER_LIMIT = 120
 
 #: The phase that each of httpx's trace events ends, and what began it.
@@ -42,12 +45,14 @@ _TRACED: dict[str, Phase] = {
 }
 
 
-async def probe(dial: Dial, url: str, *, context: ssl.SSLContext, timeout: float) -> Exchange:
+async def probe(
+    dial: Dial, url: str, *, context: ssl.SSLContext, timeout: float, redirects: int = _REDIRECTS
+) -> Exchange:
     """GET a URL and follow its redirects, as long as they stay HTTPS; `timeout` covers them all."""
     deadline = anyio.current_time() + timeout
     hops: list[Hop] = []
     following: str | None = url
-    while following and len(hops) <= _REDIRECTS:
+    while following and len(hops) <= redirects:
         left = max(0.0, deadline - anyio.current_time())
         hop, following = await _get(dial, following, context, left)
         hops.append(hop)
@@ -66,10 +71,10 @@ async def _get(
     try:
         with anyio.fail_after(timeout):
             async with httpx.AsyncClient(
-                transport=_Transport(dial, context), trust_env=False, timeout=timeout
+                transport=Transport(dial, context), trust_env=False, timeout=timeout
             ) as client:
                 request = client.build_request(
-                    "GET", url, headers=_OUR_HEADERS, extensions={"trace": trace}
+                    "GET", url, headers=OUR_HEADERS, extensions={"trace": trace}
                 )
                 response = await client.send(request, stream=True)
                 told = _told(response)
@@ -81,13 +86,13 @@ async def _get(
         problem = Failure(trace.phase, "bad-response", one_line(str(error)))
     except Exception as error:  # httpx passes on whatever a stream may raise
         problem = failure(trace.phase, error)
-    host = urlsplit(url).hostname or ""
+    host = one_line(urlsplit(url).hostname or "")
     return Hop(
         url=_public(url), host=host, seconds=trace.seconds, failure=problem, **told
     ), following
 
 
-_OUR_HEADERS = {
+OUR_HEADERS = {
     "User-Agent": f"biostudio-doctor/{__version__}",
     "Accept": "*/*",
     "Accept-Encoding": "identity",
@@ -119,7 +124,7 @@ async def _body(response: httpx.Response) -> dict[str, Any]:
         if len(body) >= _BODY_LIMIT or chunks >= _CHUNKS:
             whole = False
             break
-    first = one_line(bytes(body[:_FIRST]).decode("utf-8", "replace"))
+    first = one_line(bytes(body[:_FIRST]).decode("utf-8", "replace"), _FIRST)
     return {"first": first, "length": len(body), "whole": whole}
 
 
@@ -165,7 +170,7 @@ class _Trace:
         self.seconds[phase] = round(spent, 6)
 
 
-class _Transport(httpx.AsyncHTTPTransport):
+class Transport(httpx.AsyncHTTPTransport):
     """httpx's own transport over streams that we dial: its pool takes a network backend."""
 
     def __init__(self, dial: Dial, context: ssl.SSLContext) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 from anyio.abc import ByteStream
@@ -20,6 +21,7 @@ from biostudio_doctor.probes.results import (
     Path,
     Proxy,
     Reply,
+    Route,
     TlsResult,
 )
 
@@ -31,6 +33,9 @@ _CONNECT = 4.0
 _TUNNEL = 4.0
 _TLS = 4.0
 _REQUEST = 5.0
+
+_AT_ONCE = 32  # hosts that are spoken with
+_TURN = 2.0  # seconds that another one waits for its turn at most: silent hosts hold theirs
 
 _SHARE = 0.95  # of the time is planned with: then phases end by themselves, and say what they know
 
@@ -60,10 +65,32 @@ class Surroundings:
         environ: Mapping[str, str],
         name_servers: tuple[str, ...],
         ca_file: str | None = None,
+        proxy: str = "",
     ) -> None:
         self.environ = environ
         self.name_servers = name_servers
         self.ca_file = ca_file  # authorities that are trusted besides the system's
+        self.proxy = proxy  # goes before the environment's; with user name and password, if any
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until this is one of few that speak with their hosts, or for long enough.
+
+        Handshakes cost memory and computing time, and hundreds at once would measure each other.
+        """
+        taken = False
+        try:
+            with anyio.move_on_after(_TURN):
+                taken = await self._turns.acquire()
+            yield
+        finally:
+            if taken:
+                self._turns.release()
+
+    def proxy_value(self, route: Route) -> str:
+        """The setting that a route was made of, secrets included."""
+        return self.proxy or self.environ[route.variable]
 
 
 async def probe(target: Target, around: Surroundings, *, timeout: float) -> Path:
@@ -86,7 +113,7 @@ class _Walk:
         self._deadline = deadline
         self._target = target
         self._around = around
-        self._way = _Way(target.host, target.port, around, deadline)
+        self._way = Way(target.host, target.port, around, deadline)
         self._answers: tuple[Answer, ...] = ()
         self._tls: TlsResult | None = None
         self._exchange: Exchange | None = None
@@ -133,8 +160,9 @@ class _Walk:
 
     async def _walk(self) -> None:
         await self._way.find()
-        await self._shake_hands()
-        await self._request()
+        async with self._around.turn():
+            await self._shake_hands()
+            await self._request()
 
     async def _shake_hands(self) -> None:
         self._way.phase = "tls"
@@ -168,24 +196,36 @@ class _Walk:
         """A stream to the host, or to another one that it redirects to."""
         if (host, port) == (self._target.host, self._target.port):
             return await self._way.open()
-        other = _Way(host, port, self._around, self._deadline)
+        other = Way(host, port, self._around, self._deadline)
         await other.find()
         return await other.open()
 
 
-class _Way:
+class Way:
     """How a host is reached: found out once, then opened as often as is wanted."""
 
     def __init__(self, host: str, port: int, around: Surroundings, deadline: float) -> None:
         self._host, self._port = host, port
         self._around = around
         self._deadline = deadline
-        self.route = proxy.route(around.environ, host, port)
+        self.route = proxy.route(around.environ, host, port, around.proxy)
         self.phase: Phase = "proxy" if self.route.proxy else "resolve"
         self.lookup: Lookup | None = None
         self.attempts: tuple[Attempt, ...] = ()
         self.reply: Reply | None = None
         self.seconds: dict[Phase, float] = {}
+
+    @classmethod
+    def known(cls, path: Path, around: Surroundings, deadline: float) -> Way:
+        """The way that a Path found, to be gone again."""
+        way = cls(path.host, path.port, around, deadline)
+        way.lookup, way.attempts = path.lookup, path.attempts
+        return way
+
+    @property
+    def address(self) -> str:
+        """The address that `open` connects to: the host's own or, with a proxy, the proxy's."""
+        return self._chosen.address
 
     @property
     def peer(self) -> str:
@@ -246,7 +286,7 @@ class _Way:
                 through,
                 self._host,
                 self._port,
-                secret=proxy.authorization(self._around.environ[self.route.variable]),
+                secret=proxy.authorization(self._around.proxy_value(self.route)),
                 context=tls.verifying_context(self._around.ca_file),
             )
             self._demand(_refusal(self.reply))

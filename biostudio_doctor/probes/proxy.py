@@ -25,6 +25,8 @@ from biostudio_doctor.probes.tcp import is_address
 #: What counts for https:// URLs, in the order of curl(1), "ENVIRONMENT"; each also in upper case.
 VARIABLES = ("https_proxy", "all_proxy")
 
+CONFIGURATION = "the configuration"  # stands for the variable where that named the proxy
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}  # conda's and docker's; curl alone says 1080
 _SCHEMES = 8  # that a proxy may offer
 _HEAD_LIMIT = 65536  # bytes of an answer to CONNECT
@@ -36,9 +38,12 @@ class UnsupportedProxyError(ValueError):
     """A proxy that may well work, for programs that can do more than this one."""
 
 
-def route(environ: Mapping[str, str], host: str, port: int) -> Route:
-    """Decide by the environment; whatever stands there, the answer is a Route."""
-    variable, value = _setting(environ)
+def route(environ: Mapping[str, str], host: str, port: int, configured: str = "") -> Route:
+    """Decide by the environment, or by a proxy that was configured and goes before it.
+
+    NO_PROXY counts in both cases. Whatever stands there, the answer is a Route.
+    """
+    variable, value = (CONFIGURATION, configured) if configured else _setting(environ)
     if not value:
         return Route()
     other = environ.get(variable.swapcase())

@@ -141,3 +141,36 @@ class Path(Struct, frozen=True, kw_only=True):
     exchange: Exchange | None = None
     seconds: dict[Phase, float] = {}  # of the phases that were gone through
     failure: Failure | None = None
+
+    @property
+    def undetermined(self) -> bool:
+        """The environment names a proxy through which this tool cannot look."""
+        problem = self.route.failure
+        return problem is not None and problem.reason == "other"
+
+
+class SecondLook(Struct, frozen=True, kw_only=True):
+    """Experiments on a way that failed, or is odd; what was not tried is empty.
+
+    Each differs from the first look in one thing only, so that its outcome tells what matters.
+    """
+
+    host: str
+    port: int
+    other_port: tuple[Attempt, ...] = ()  # the same addresses, on `tried_port`
+    tried_port: int = 0
+    again: tuple[Attempt, ...] = ()  # the addresses that did not connect, while another one did
+    small_segments: Hop | None = None  # the request, in TCP segments of no more than 536 bytes
+    same_name: TlsResult | None = None  # the handshake once more: is it always so?
+    other_name: TlsResult | None = None  # the handshake, with another name in its first message
+    unverified: Hop | None = None  # the answer without a look at the certificate
+
+
+class Download(Struct, frozen=True, kw_only=True):
+    """How fast an object came, over several connections at once, as package managers use them."""
+
+    host: str
+    connections: int
+    length: int = 0  # bytes that came, of all together
+    seconds: float = 0.0  # from the first answer on
+    failure: Failure | None = None

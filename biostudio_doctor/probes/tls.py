@@ -29,6 +29,7 @@ from biostudio_doctor.probes.results import TlsResult
 #: Bytes read from the peer in one handshake. OpenSSL itself takes no chain above 100 KiB
 #: (SSL_CTX_set_max_cert_list(3)); this also ends a handshake of endless small messages.
 HANDSHAKE_LIMIT = 256 << 10
+_CHAIN_LIMIT = 20  # certificates; honest chains have five at most
 _HEARD_LIMIT = 64  # first bytes of the peer, to tell what it speaks if it is no TLS
 
 _ENCODING_DER = 2  # of the C module _ssl, for Python before 3.13
@@ -86,7 +87,7 @@ async def probe(
         return _result(server_name, first, first)
     if not _worth_another_look(first):
         return _result(server_name, first, None)
-    second = await _attempt(connect, _lenient_context(tuple(alpn)), server_name, deadline)
+    second = await _attempt(connect, lenient_context(tuple(alpn)), server_name, deadline)
     return _result(server_name, first, second)
 
 
@@ -124,7 +125,7 @@ def _add_authorities(context: ssl.SSLContext, ca_file: str | None) -> None:
 
 
 @functools.cache
-def _lenient_context(alpn: tuple[str, ...]) -> ssl.SSLContext:
+def lenient_context(alpn: tuple[str, ...]) -> ssl.SSLContext:
     """Without verification, and for peers that offer only what is no longer safe."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -331,6 +332,8 @@ def _chain(presented: Sequence[bytes]) -> tuple[tuple[CertificateFacts, ...], st
     """Facts of a chain as far as it can be read: OpenSSL takes more than cryptography does."""
     facts: list[CertificateFacts] = []
     for der in presented:
+        if len(facts) == _CHAIN_LIMIT:
+            return tuple(facts), f"it has {len(presented)} certificates, which no honest one has"
         try:
             facts.append(from_der(der))
         except CertificateError as error:

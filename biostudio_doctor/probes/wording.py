@@ -1,6 +1,7 @@
 """What a Path says, in plain words: where it ended and why, or how long each phase took."""
 
 from biostudio_doctor import text
+from biostudio_doctor.endpoints import Endpoint
 from biostudio_doctor.probes import Failure, Phase, Reason
 from biostudio_doctor.probes.results import Path
 
@@ -17,14 +18,33 @@ PHASES: dict[Phase, str] = {
 _SHOWN = 2  # addresses that are named; of more, only the number is told
 
 
+def duration(seconds: float) -> str:
+    """0.4 ms, 12 ms, 1.5 s."""
+    if seconds >= 1:
+        return f"{seconds:.1f} s"
+    milliseconds = seconds * 1000
+    return f"{milliseconds:.1f} ms" if milliseconds < 1 else f"{milliseconds:.0f} ms"
+
+
 def timings(path: Path) -> str:
     """resolve 12 ms, connect 20 ms, tls 35 ms, request 80 ms."""
-    return ", ".join(f"{phase} {_ms(seconds)}" for phase, seconds in path.seconds.items())
+    return ", ".join(f"{phase} {duration(seconds)}" for phase, seconds in path.seconds.items())
 
 
 def total(path: Path) -> str:
     """All phases together."""
-    return _ms(sum(path.seconds.values()))
+    return duration(sum(path.seconds.values()))
+
+
+def outcome(path: Path) -> str:
+    """Whether the host was reached, in one sentence."""
+    place = Endpoint(path.host, path.port)
+    if path.failure:
+        verb = "could not be probed" if path.undetermined else "cannot be reached"
+        return f"{place} {verb}: {failed(path, path.failure)}."
+    answer = path.exchange.answer if path.exchange else None
+    said = f": HTTP {answer.status} {answer.phrase}".rstrip() if answer else ""
+    return f"{place} answers after {total(path)}{said}."
 
 
 def failed(path: Path, problem: Failure) -> str:
@@ -162,7 +182,3 @@ def _extended(path: Path) -> str:
 
 def _waited(path: Path) -> str:
     return f"within {path.lookup.seconds:.0f} s" if path.lookup else "in time"
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"

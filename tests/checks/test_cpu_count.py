@@ -1,10 +1,13 @@
 """cpu.count, on fixture trees that are made after real ones and on facts."""
 
+from typing import Any
+
 import pytest
+from msgspec import structs
 
 from biostudio_doctor.checks.cpu_count import CpuCount, CpuFacts
 from biostudio_doctor.model import Finding, Status
-from tests.conftest import MakeHost, Tree, context, judge
+from tests.conftest import DEBIAN, MakeHost, Tree, context, judge
 
 CGROUP2 = "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n"
 ROOMY: Tree = {
@@ -56,9 +59,39 @@ def test_too_few(make_host: MakeHost, tree: Tree, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("allowed", "status"),
+    ("online", "status"),
     [(16, Status.PASS), (15, Status.WARN), (2, Status.WARN), (1, Status.FAIL)],
 )
-def test_the_lines(allowed: int, status: Status) -> None:
-    facts = CpuFacts(online=16, physical=8, allowed=allowed, quota=None)
-    assert judge(CpuCount(context()), facts)["CPUs"].status is status
+def test_the_lines(online: int, status: Status) -> None:
+    facts = CpuFacts(online=online, physical=None, allowed=online, quota=None)
+    finding = judge(CpuCount(context()), facts)["CPUs"]
+    assert finding.status is status
+    assert ("and 2 are the least (our estimate" in finding.summary) == (status is Status.FAIL)
+    said = finding.remedy.text if finding.remedy else ""
+    assert ("starts with fewer" in said) == (status is Status.WARN) and "lift it" not in said
+
+
+@pytest.mark.parametrize(
+    ("container", "status"),
+    [
+        ("", Status.WARN),  # as below taskset: BioStudio's containers are not within our limit
+        ("docker", Status.WARN),
+        ("lxc", Status.FAIL),  # here the container is the machine
+    ],
+)
+@pytest.mark.parametrize("limit", [{"allowed": 1, "quota": None}, {"allowed": 32, "quota": 1.5}])
+def test_a_limit_of_this_process_is_not_the_machines(
+    container: str, status: Status, limit: dict[str, Any]
+) -> None:
+    check = CpuCount(context(structs.replace(DEBIAN, container=container)))
+    finding = judge(check, CpuFacts(online=32, physical=16, **limit))["CPUs"]
+    assert finding.status is status and finding.remedy
+    assert "lift it" in finding.remedy.text and "starts with fewer" not in finding.remedy.text
+    assert ("are the least" in finding.summary) == (status is Status.FAIL)
+
+
+def test_a_small_machine_with_a_limit_is_told_of_both() -> None:
+    facts = CpuFacts(online=8, physical=8, allowed=1, quota=None)
+    finding = judge(CpuCount(context()), facts)["CPUs"]
+    assert finding.status is Status.WARN and finding.remedy
+    assert "at least 16 CPUs" in finding.remedy.text and "lift it" in finding.remedy.text

@@ -5,32 +5,36 @@ import secrets
 import shutil
 import time
 from pathlib import Path as File
+from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import pytest
 from msgspec import structs
 
+from biostudio_doctor import config as configuration
 from biostudio_doctor import requirements
-from biostudio_doctor.check import Context
 from biostudio_doctor.checks.egress_hosts import EgressFacts, EgressHosts, EgressSettings
-from biostudio_doctor.model import Finding, Machine, Status, Strength
-from biostudio_doctor.probes import Failure
-from biostudio_doctor.probes.results import (
-    Answer,
-    Attempt,
-    Exchange,
-    Hop,
-    Lookup,
-    Path,
-    Proxy,
-    Reply,
-    Route,
-    TlsResult,
-)
-from biostudio_doctor.requirements import Endpoint, Requirements
-from tests.conftest import DEBIAN, MakeHost, context, judge
+from biostudio_doctor.errors import ConfigError
+from biostudio_doctor.model import Finding, Status, Strength
+from biostudio_doctor.probes.results import Path
+from biostudio_doctor.requirements import Endpoint
+from tests.conftest import MakeHost, context, judge
 from tests.lab.certificates import make
 from tests.lab.network import free_port
+from tests.lab.paths import (
+    SERVER,
+    SERVER2,
+    answer,
+    asked_for,
+    attempt,
+    endpoint,
+    facts,
+    look,
+    reached,
+    unconnected,
+    unresolved,
+)
 from tests.lab.peers import Behaviour, Peer, reset, server_context, silent
 from tests.lab.web import https, squid
 from tests.probes.test_proxy import MALFORMED
@@ -45,29 +49,6 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
 
 
-def endpoint(
-    host: str, port: int = 443, strength: Strength = Strength.REQUIRED, path: str = "/"
-) -> Endpoint:
-    return Endpoint(
-        id=f"egress.{host}:{port}",
-        strength=strength,
-        section="Network requirements",
-        says="*.lab",
-        source="test",
-        host=host,
-        domain="*.lab",
-        group="lab",
-        purpose="the tests come from here",
-        path=path,
-        port=port,
-    )
-
-
-def asked_for(*endpoints: Endpoint, machine: Machine = DEBIAN, **config: object) -> Context:
-    wanted = Requirements("test", {item.id: item for item in endpoints})
-    return structs.replace(context(machine, **config), requirements=wanted)
-
-
 # --- Real servers ---------------------------------------------------------------------------------
 
 
@@ -76,19 +57,17 @@ class Lab:
 
     def __init__(self, make_host: MakeHost, directory: File) -> None:
         authority = make("Lab Root", ca=True)
-        self.host = make_host(
-            {"/ca.pem": authority.pem, "/etc/environment": "export https_proxy=http://p:1\n"}
-        )
+        self.host = make_host({"/ca.pem": authority.pem})
         self.server = server_context(
             directory, make("localhost", issuer=authority, names=("localhost", "127.0.0.1"))
         )
 
     def facts(self, *endpoints: Endpoint, **config: object) -> EgressFacts:
         check = EgressHosts(asked_for(*endpoints, **config), EgressSettings(ca_file="/ca.pem"))
-        facts = asyncio.run(check.observe(self.host))
-        carried = msgspec.json.encode(facts)
-        assert msgspec.json.decode(carried, type=EgressFacts) == facts, "a bundle carries it"
-        return facts
+        gathered = asyncio.run(check.observe(self.host))
+        carried = msgspec.json.encode(gathered)
+        assert msgspec.json.decode(carried, type=EgressFacts) == gathered, "a bundle carries it"
+        return gathered
 
     def findings(self, *endpoints: Endpoint, **config: object) -> dict[str, Finding]:
         check = EgressHosts(asked_for(*endpoints, **config))
@@ -119,7 +98,6 @@ def test_any_status_shows_that_it_is_reached(lab: Lab, status: int, worth: Statu
     with Peer(https(lab.server, answer)) as peer:
         finding = lab.finding(peer.port)
     assert finding.status is worth and f"HTTP {status}" in finding.summary
-    assert bool(finding.remedy) == (worth is Status.WARN)
 
 
 @pytest.mark.parametrize(
@@ -138,23 +116,25 @@ def test_the_failing_phase_is_named(
         port = peer.port if behaviour else free_port()
         started = time.monotonic()
         wanted = endpoint("127.0.0.1", port)
-        finding = lab.findings(wanted, timeout=1)["127.0.0.1"]
+        found = lab.findings(wanted, timeout=1)
         assert time.monotonic() - started < 1, "the findings are there before the check is killed"
+    finding = found.pop("127.0.0.1")
     assert finding.status is Status.FAIL and finding.observed.startswith(phase)
-    assert finding.summary.startswith(
-        f"127.0.0.1 (the tests come from here) cannot be reached: {said}"
-    )
-    assert finding.remedy and finding.requirement == wanted
+    assert finding.summary.startswith(f"127.0.0.1 cannot be reached: {said}")
+    assert finding.requirement == wanted
+    (diagnosis,) = found.values()
+    assert diagnosis.remedy and diagnosis.cause == finding.cause
     assert finding.expected == f"reachable by HTTPS on TCP port {port}"
 
 
 def test_an_unknown_authority(lab: Lab, make_host: MakeHost, tmp_path: File) -> None:
     with Peer(https(lab.server)) as peer:
         check = EgressHosts(asked_for(endpoint("localhost", peer.port)))
-        finding = judge(check, asyncio.run(check.observe(lab.host)))["localhost"]
+        found = judge(check, asyncio.run(check.observe(lab.host)))
+    finding, remedy = found["localhost"], found["intercepted TLS"].remedy
     assert finding.status is Status.FAIL and finding.observed.startswith("tls: untrusted")
     assert "it was issued by 'Lab Root'" in finding.summary
-    assert finding.remedy and "update-ca-certificates" in finding.remedy.commands
+    assert remedy and "update-ca-certificates" in remedy.commands
 
 
 def test_a_ca_file_that_is_none(lab: Lab) -> None:
@@ -171,7 +151,8 @@ def test_hosts_are_probed_side_by_side(lab: Lab) -> None:
         found = lab.findings(*endpoints, timeout=1)
     assert time.monotonic() - started < 1
     assert found["localhost"].status is Status.PASS
-    assert [finding.status for finding in found.values()].count(Status.FAIL) == 19
+    hosts = [one for subject, one in found.items() if subject.startswith("127.")]
+    assert [finding.status for finding in hosts] == [Status.FAIL] * 19
 
 
 @needs_squid
@@ -189,13 +170,15 @@ def test_through_a_proxy(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
                 endpoint("127.0.0.1", good.port), endpoint("localhost", other.port)
             )
             monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy}")
-            without = lab.finding(good.port)
+            without = lab.findings(endpoint("127.0.0.1", good.port))
     assert found["127.0.0.1"].status is Status.PASS
     assert f"answers through the proxy http://{proxy} after" in found["127.0.0.1"].summary
-    denied, wanted = found["localhost"], without
+    denied, wanted = found["localhost"], without["127.0.0.1"]
     assert denied.status is Status.FAIL and "refuses to connect to localhost" in denied.summary
-    assert denied.remedy and "let lab (127.0.0.1" in denied.remedy.text.replace("::1 and ", "")
+    remedy = found["denied by the proxy"].remedy
+    assert remedy and "let lab (127.0.0.1) connect" in remedy.text.replace(" and ::1", "")
     assert wanted.status is Status.FAIL and "wants a user name and a password" in wanted.summary
+    assert wanted.cause == "proxy.auth" and denied.cause == "proxy.denied"
     assert word not in str(found) + str(without)
 
 
@@ -204,198 +187,198 @@ def test_a_malformed_proxy_is_one_clear_finding(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", value)
-    finding = lab.finding(free_port())
+    found = lab.findings(endpoint("127.0.0.1", free_port()))
     socks = value.startswith("socks")
+    finding = found.pop("127.0.0.1")
     assert finding.status is (Status.ERROR if socks else Status.FAIL)
     assert f": the value of HTTPS_PROXY {MALFORMED[value]}" in finding.summary
-    assert finding.remedy and finding.remedy.commands
-    msgspec.json.encode(finding)
+    (diagnosis,) = found.values()
+    assert diagnosis.remedy and diagnosis.remedy.commands
+    assert diagnosis.status is finding.status
+    msgspec.json.encode((finding, diagnosis))
 
 
-# --- Facts ----------------------------------------------------------------------------------------
-
-SERVER = "10.0.0.53"
-
-
-def unresolved(host: str, reason: str, said: str | None = None) -> Path:
-    failure = Failure("resolve", reason, "Temporary failure")  # type: ignore[arg-type]
-    answer = Answer(server=SERVER, record="A", seconds=1, failure=failure, code=said or "")
-    return Path(
-        host=host,
-        port=443,
-        route=Route(),
-        lookup=Lookup(name=host, addresses=(), seconds=6, failure=failure),
-        answers=(answer,),
-        seconds={"resolve": 6.0},
-        failure=failure,
-    )
-
-
-def unconnected(host: str, reason: str = "timeout", detail: str = "") -> Path:
-    failure = Failure("connect", reason, detail)  # type: ignore[arg-type]
-    attempt = Attempt(
-        address="192.0.2.7", family="IPv4", seconds=4, source="10.0.0.5", failure=failure
-    )
-    return Path(
-        host=host, port=443, route=Route(), attempts=(attempt,), seconds={}, failure=failure
-    )
-
-
-def reached(host: str, *hops: Hop) -> Path:
-    first = Hop(url=f"https://{host}/", host=host, seconds={}, status=302 if hops else 200)
-    return Path(
-        host=host, port=443, route=Route(), exchange=Exchange(hops=(first, *hops)), seconds={}
-    )
-
-
-def untrusted(host: str, code: int) -> Path:
-    failure = Failure("tls", "untrusted", "why")
-    tls = TlsResult(server_name=host, verify_code=code, failure=failure)
-    return Path(host=host, port=443, route=Route(), tls=tls, seconds={}, failure=failure)
-
-
-def proxied(host: str, reply: Reply, **proxy: object) -> Path:
-    through = Proxy(scheme="http", host="proxy.lab", port=3128, **proxy)  # type: ignore[arg-type]
-    reason = "proxy-auth" if reply.status == 407 else "proxy-denied"
-    attempt = Attempt(address="10.0.0.9", family="IPv4", seconds=0.01, source="10.0.0.5")
-    return Path(
-        host=host,
-        port=443,
-        route=Route(variable="https_proxy", proxy=through),
-        attempts=(attempt,),
-        reply=reply,
-        failure=Failure("proxy", reason, f"{reply.status} {reply.phrase}"),  # type: ignore[arg-type]
-    )
-
-
-def judged(*paths: Path, machine: Machine = DEBIAN, other: tuple[str, ...] = (),
-           strength: Strength = Strength.REQUIRED) -> dict[str, Finding]:  # fmt: skip
-    facts = EgressFacts(paths=paths, name_servers=(SERVER,), other_proxies=other)
-    wanted = [endpoint(path.host, strength=strength) for path in paths]
-    return judge(EgressHosts(asked_for(*wanted, machine=machine)), facts)
-
-
-@pytest.mark.parametrize(
-    ("path", "said"),
-    [
-        (unresolved("a.lab", "nxdomain"), "the name does not exist, says 10.0.0.53"),
-        (unresolved("a.lab", "servfail"), "10.0.0.53 could not find the name out (SERVFAIL)"),
-        (unresolved("a.lab", "refused"), "10.0.0.53 refuses to answer"),
-        (unresolved("a.lab", "timeout"), "no answer came from 10.0.0.53 within 6 s"),
-        (unresolved("a.lab", "no-resolver"), "/etc/resolv.conf names no name server"),
-        (unresolved("a.lab", "other"), "Temporary failure"),
-        (unconnected("a.lab"), "no answer came from 192.0.2.7 on TCP port 443, as if a firewall"),
-        (unconnected("a.lab", "unreachable", "No route to host"), "192.0.2.7 on TCP port 443 (No"),
-    ],
-)
-def test_the_cause_is_told(path: Path, said: str) -> None:
-    finding = judged(path)["a.lab"]
-    assert finding.status is Status.FAIL and said in finding.summary and finding.remedy
-
-
-def test_the_rule_for_the_network_team() -> None:
-    found = judged(unconnected("a.lab"), unconnected("b.lab"), reached("c.lab"))
-    remedy = found["a.lab"].remedy
-    assert remedy and remedy == found["b.lab"].remedy, "one rule, not two requests"
-    assert "Allow outbound, TCP port 443, from lab (10.0.0.5) to a.lab and b.lab." in remedy.text
-    assert found["c.lab"].status is Status.PASS
-
-
-@pytest.mark.parametrize(
-    ("paths", "said"),
-    [
-        ((unresolved("a.lab", "timeout"), unresolved("b.lab", "servfail")), "name resolution as a"),
-        ((unconnected("a.lab"), unconnected("b.lab", "refused")), "the way out as a whole"),
-        ((untrusted("a.lab", 20), untrusted("b.lab", 20)), "package ca-certificates"),
-    ],
-)
-def test_what_fails_everywhere_is_no_matter_of_hosts(paths: tuple[Path, ...], said: str) -> None:
-    found = judged(*paths)
-    remedies = {finding.remedy for finding in found.values()}
-    (remedy,) = remedies
-    assert remedy and said in remedy.text
-    alone = judged(*paths, reached("c.lab"))["a.lab"].remedy
-    assert alone and said not in alone.text
-
-
-def test_a_proxy_that_is_set_elsewhere_is_told() -> None:
-    found = judged(unconnected("a.lab"), other=("https_proxy in /etc/environment",))
-    remedy = found["a.lab"].remedy
-    assert remedy and "Not in force here is https_proxy in /etc/environment." in remedy.text
-
-
-def test_settings_that_do_not_count_here(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_that_do_not_count_here(
+    lab: Lab, make_host: MakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_host({"/etc/environment": "export https_proxy=http://u:w@p:1\n"})
     monkeypatch.setenv("HTTP_PROXY", "http://plain:1")
-    monkeypatch.setenv("NO_PROXY", "*")
-    other = lab.facts(endpoint("127.0.0.1", free_port())).other_proxies
-    assert len(other) == 2 and other[1] == "https_proxy in /etc/environment"
+    gathered = lab.facts(endpoint("127.0.0.1", free_port()))
+    assert len(gathered.other_proxies) == 2
+    assert gathered.other_proxies[1] == "https_proxy in /etc/environment (http://p:1)"
+    wanted = asked_for(endpoint("127.0.0.1", gathered.paths[0].port))
+    remedy = judge(EgressHosts(wanted), gathered)["proxy not set"].remedy
+    assert remedy and "it is http_proxy (which" in remedy.text and "(http://p:1)" in remedy.text
 
 
-def test_an_address_that_does_not_connect_is_told() -> None:
-    deaf = unconnected("a.lab").attempts[0]
-    whole = structs.replace(deaf, address="2001:db8::7", family="IPv6", failure=None)
-    path = structs.replace(reached("a.lab"), attempts=(deaf, whole))
-    finding = judged(path)["a.lab"]
-    assert finding.status is Status.PASS and finding.observed.endswith(", 192.0.2.7: timeout")
+# --- Findings -------------------------------------------------------------------------------------
 
 
-def test_what_is_optional_only_warns() -> None:
-    found = judged(unconnected("a.lab"), strength=Strength.OPTIONAL)
-    assert found["a.lab"].status is Status.WARN
+def judged(*paths: Path, strength: Strength = Strength.REQUIRED, **others: Any) -> list[Finding]:
+    wanted = [endpoint(path.host, strength=strength) for path in paths]
+    return list(EgressHosts(asked_for(*wanted)).judge(facts(*paths, **others), asked_for(*wanted)
+                                                      .requirements))  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("reply", "options", "said"),
-    [
-        (Reply(status=407, phrase="No", seconds=0, schemes=("Basic",)), {}, "Put a user name"),
-        (Reply(status=407, phrase="No", seconds=0, schemes=("Basic", "NTLM")),
-         {"authenticated": True}, "Correct the user name and the password in https_proxy"),
-        (Reply(status=407, phrase="No", seconds=0, schemes=("Negotiate", "NTLM")), {},
-         "offers Negotiate and NTLM: ask"),
-        (Reply(status=403, phrase="No", seconds=0), {}, "to let lab (10.0.0.5) connect (CONNECT"),
-    ],
-)  # fmt: skip
-def test_what_to_do_about_a_proxy(reply: Reply, options: dict[str, bool], said: str) -> None:
-    remedy = judged(proxied("a.lab", reply, **options))["a.lab"].remedy
-    assert remedy and said in remedy.text
+def test_hosts_with_one_cause_have_one_diagnosis_that_speaks_for_them() -> None:
+    paths = unconnected("a.lab"), unconnected("b.lab"), reached("c.lab")
+    diagnosis, first, second, well = judged(*paths)
+    assert {one.cause for one in (diagnosis, first, second)} == {"tcp.dropped"}
+    assert {one.status for one in (diagnosis, first, second)} == {Status.FAIL}
+    assert diagnosis.subject == "dropped packets" and diagnosis.remedy
+    assert "so a.lab and b.lab cannot be used: packages cannot be installed." in diagnosis.summary
+    assert first.remedy is None and first.requirement == endpoint("a.lab")
+    assert "a.lab cannot be reached: the TCP connection failed, no answer" in first.summary
+    assert well.status is Status.PASS and not well.cause
 
 
-@pytest.mark.parametrize(
-    ("code", "said", "command"),
-    [(20, "looks into TLS", "update-ca-trust extract"), (10, "clock is right", "date -u"),
-     (62, "Something else answers", None)],
-)  # fmt: skip
-def test_what_to_do_about_a_certificate(code: int, said: str, command: str | None) -> None:
-    machine = structs.replace(DEBIAN, os_id="rocky", os_like=("rhel",), os_version="9.3")
-    remedy = judged(untrusted("a.lab", code), machine=machine)["a.lab"].remedy
-    assert remedy and said in remedy.text
-    assert command in remedy.commands if command else not remedy.commands
+def test_several_causes_are_told_apart() -> None:
+    found = judged(unconnected("a.lab"), unresolved("b.lab", "nxdomain"), reached("c.lab"))
+    assert [one.cause for one in found] == ["dns.filtered"] * 2 + ["tcp.dropped"] * 2 + [""]
 
 
-def test_a_redirect_to_a_host_that_is_blocked() -> None:
-    stray = Hop(
-        url="https://cdn.lab/", host="cdn.lab", seconds={}, failure=Failure("connect", "timeout")
-    )
-    finding = judged(reached("a.lab", stray))["a.lab"]
-    assert finding.status is Status.WARN and "redirects to cdn.lab" in finding.summary
-    known = judged(reached("a.lab", stray), unconnected("cdn.lab"))
-    assert known["a.lab"].status is Status.PASS, "cdn.lab has a finding of its own"
+def test_what_fails_everywhere() -> None:
+    diagnosis, *_ = judged(unconnected("a.lab"), unconnected("b.lab"))
+    assert "so none of 2 hosts can be used:" in diagnosis.summary
+
+
+def test_a_diagnosis_is_as_bad_as_the_worst_of_its_hosts() -> None:
+    paths = unconnected("a.lab"), unconnected("b.lab")
+    assert {one.status for one in judged(*paths, strength=Strength.OPTIONAL)} == {Status.WARN}
+    wanted = asked_for(endpoint("a.lab", strength=Strength.OPTIONAL), endpoint("b.lab"))
+    diagnosis, optional, required = EgressHosts(wanted).judge(facts(*paths), wanted.requirements)
+    assert (diagnosis.status, optional.status) == (Status.FAIL, Status.WARN)
+    assert required.status is Status.FAIL
+
+
+def test_a_host_that_is_reached_all_the_same_only_warns() -> None:
+    deaf = attempt("2001:db8::7", "timeout")
+    path = reached("a.lab", attempts=(attempt(), deaf))
+    diagnosis, host = judged(path, second_looks=(look("a.lab", again=(deaf,)),))
+    assert diagnosis.status is host.status is Status.WARN
+    assert diagnosis.summary.endswith("while IPv4 does (this concerns a.lab).")
+    assert host.summary == "a.lab answers, but IPv6 gives no connection, while IPv4 does."
+    assert host.observed.endswith(", 2001:db8::7: timeout")
+
+
+def test_a_bad_name_server_needs_no_host_that_fails() -> None:
+    answers = answer(SERVER), answer(SERVER2, "timeout")
+    path = structs.replace(reached("a.lab"), answers=answers)
+    diagnosis, host = judged(path, name_servers=(SERVER, SERVER2))
+    assert diagnosis.status is Status.WARN and diagnosis.cause == "dns.bad-resolver"
+    assert f"{SERVER2} does not answer" in diagnosis.summary and host.status is Status.PASS
 
 
 def test_a_host_that_newer_rules_ask_for() -> None:
-    facts = EgressFacts(paths=(), name_servers=(), other_proxies=())
-    finding = judge(EgressHosts(asked_for(endpoint("new.lab"))), facts)["new.lab"]
+    wanted = asked_for(endpoint("new.lab"))
+    (finding,) = EgressHosts(wanted).judge(facts(), wanted.requirements)
     assert finding.status is Status.ERROR and finding.remedy
 
 
 def test_the_requirements_cited_are_there() -> None:
     published = requirements.load()
     for requirement_id in EgressHosts.requirement_ids:
-        assert isinstance(published.get(requirement_id), Endpoint)
+        assert published.get(requirement_id)
     assert all(host.strength in (Strength.REQUIRED, Strength.OPTIONAL) for host in published.hosts)
+
+
+def test_every_group_has_a_consequence() -> None:
+    for host in requirements.load().hosts:
+        path = structs.replace(unconnected(host.host), port=host.port)
+        wanted = asked_for(host)
+        diagnosis, _ = EgressHosts(wanted).judge(facts(path), wanted.requirements)
+        assert f"{host.group} is not" not in diagnosis.summary
 
 
 def test_it_is_not_asked_offline() -> None:
     assert EgressHosts.why_not(context(offline=True).scope) == (
         "needs the network, and --offline was given"
     )
+
+
+# --- Settings -------------------------------------------------------------------------------------
+
+
+def settings(**given: object) -> EgressSettings:
+    return configuration.convert(given, EgressSettings, "doctor.toml", "checks.egress.hosts")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"add": ["ftp://x.lab/"]}, "add: 'ftp://x.lab/' is no https:// URL"),
+        ({"add": ["https://"]}, "add: 'https://' is no https:// URL"),
+        ({"add": ["https://x.lab:port/"]}, "add: 'https://x.lab:port/' is no https:// URL"),
+        ({"add": ["https://x.lab", "https://x.lab:443/y"]}, "add: 'x.lab' is probed already"),
+        ({"add": ["https://github.com/x"]}, "add: 'github.com' is probed already"),
+        ({"add": 3}, "expected a list, got a whole number"),
+        ({"remove": ["githb.com"]}, "remove: 'githb.com' is no published host; did you mean 'git"),
+        ({"proxy": "http://p:99999"}, "proxy: the value has no valid port number"),
+        ({"proxy": "socks5://p:1"}, "proxy: the value names a SOCKS proxy"),
+        ({"proxy_login_file": "here"}, "starting with '/'"),
+    ],
+)  # fmt: skip
+def test_bad_settings_are_one_clear_line(given: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings(**given)
+    assert str(caught.value).startswith("doctor.toml: checks.egress.hosts")
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_secrets_in_settings_are_refused_and_not_repeated() -> None:
+    word = secrets.token_hex(8)
+    for given in ({"proxy": f"http://u:{word}@p:1"}, {"add": [f"https://u:{word}@x.lab/"]}):
+        with pytest.raises(ConfigError) as caught:
+            settings(**given)
+        assert word not in str(caught.value)
+
+
+def test_hosts_are_added_and_removed() -> None:
+    given = settings(add=["https://mirror.lab:8443/x/y"], remove=["github.com"])
+    check = EgressHosts(context(), given)
+    subjects = {finding.subject for finding in check.judge(facts(), context().requirements)}
+    published = {host.host for host in requirements.load().hosts}
+    assert subjects == published - {"github.com"} | {"mirror.lab"}
+    replaced = settings(add=["https://github.com/x"], remove=["github.com"])
+    assert len(list(EgressHosts(context(), replaced).judge(facts(), context().requirements))) == 16
+
+
+def test_an_added_host_is_probed(lab: Lab) -> None:
+    with Peer(https(lab.server)) as peer:
+        given = EgressSettings(ca_file="/ca.pem", add=(f"https://localhost:{peer.port}/x",))
+        check = EgressHosts(asked_for(), given)
+        gathered = asyncio.run(check.observe(lab.host))
+        (finding,) = check.judge(gathered, check.context.requirements)
+    assert finding.status is Status.PASS and finding.subject == "localhost"
+
+
+@pytest.mark.parametrize("place", ["file", "environment"])
+@needs_squid
+def test_the_proxy_of_the_configuration_goes_first(
+    lab: Lab, make_host: MakeHost, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    word = secrets.token_hex(4) + "@:/"
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+    rules = "acl known proxy_auth REQUIRED\nhttp_access allow known\nhttp_access deny all"
+    with Peer(https(lab.server)) as good, squid(rules, f"lab {word}") as running:
+        proxy = f"http://127.0.0.1:{running.port}"
+        if place == "environment":
+            login = f"lab:{quote(word, safe='')}@"
+            monkeypatch.setenv("https_proxy", proxy.replace("//", f"//{login}"))
+        make_host({"/login": f"lab:{word}\n"})
+        given = EgressSettings(ca_file="/ca.pem", proxy=proxy,
+                               proxy_login_file="/login" if place == "file" else None)  # fmt: skip
+        check = EgressHosts(asked_for(endpoint("127.0.0.1", good.port)), given)
+        gathered = asyncio.run(check.observe(lab.host))
+    finding = judge(check, gathered)["127.0.0.1"]
+    assert finding.status is Status.PASS and f"through the proxy {proxy} after" in finding.summary
+    assert word not in str(gathered) and quote(word, safe="") not in str(gathered)
+
+
+def test_a_bad_proxy_of_the_configuration_is_called_so(lab: Lab) -> None:
+    given = EgressSettings(ca_file="/ca.pem", proxy=f"http://127.0.0.1:{free_port()}")
+    check = EgressHosts(asked_for(endpoint("a.lab")), given)
+    found = judge(check, asyncio.run(check.observe(lab.host)))
+    assert "(from the configuration) refuses the connection" in found["a.lab"].summary
+    remedy = found["unreachable proxy"].remedy
+    assert remedy and "Correct the configuration" in remedy.text and not remedy.commands

@@ -180,6 +180,7 @@ def ask(library: Path, make_host: MakeHost) -> Ask:
     """Run the check in a process that finds the library, on a root of this very boot."""
 
     machine: Tree = {
+        "/etc": None,
         **a100(),
         "/proc/sys/kernel/random/boot_id": BOOT_ID.read_text(),
         "/sys/module/nvidia/version": "535.129.03\n",
@@ -306,6 +307,17 @@ def test_problems_of_the_host_itself() -> None:
     for problem, (status, words) in said.items():
         finding = judged(structs.replace(WELL, nvml=Nvml(problem=problem)))["driver"]
         assert finding.status is status and words in finding.summary and finding.remedy
+
+
+@pytest.mark.parametrize("systemd", [True, False])
+def test_persistence_is_switched_on_by_what_the_host_has(systemd: bool) -> None:
+    gpu = Gpu(index=0, slot="00000000:3B:00.0", persistence=False)
+    asleep = structs.replace(WELL, nvml=Nvml(driver="535.129.03", gpus=(gpu,)))
+    machine = structs.replace(DEBIAN, systemd=systemd)
+    remedy = judged(asleep, machine)["persistence mode"].remedy
+    assert remedy and remedy.commands[0] == "nvidia-smi -pm 1"
+    assert any("systemctl" in command for command in remedy.commands) is systemd
+    assert "nvidia-persistenced" in remedy.text
 
 
 def test_a_windows_host_lends_its_gpu() -> None:

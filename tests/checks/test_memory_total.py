@@ -28,7 +28,8 @@ def found(make_host: MakeHost, tree: Tree) -> dict[str, Finding]:
     [
         (62 * GIB, Status.PASS, Status.PASS),  # a "64 GB" machine
         (31 * GIB, Status.PASS, Status.FAIL),  # a "32 GB" machine
-        (59 * GIB, Status.PASS, Status.FAIL),  # the vendor's installer stops
+        (60 * GIB, Status.PASS, Status.PASS),
+        (60 * GIB - 1, Status.PASS, Status.FAIL),  # the vendor's installer stops
         (int(31e9), Status.WARN, Status.FAIL),
         (int(7e9), Status.FAIL, Status.FAIL),
     ],
@@ -44,8 +45,16 @@ def test_the_lines(total: int, published: Status, vendor: Status) -> None:
 def test_both_units_are_said_and_the_reason_for_a_floor() -> None:
     check = MemoryTotal(context(profile="vendor-installer"))
     summary = judge(check, structs.replace(FACTS, total=40 * GIB))["memory"].summary
-    assert "42.9 GB (40 GiB)" in summary and "64 GB (59.6 GiB) or more" in summary
-    assert "the vendor's installer stops below 60 GiB" in summary
+    assert summary == (
+        "This host has 42.9 GB (40 GiB) of memory; 64.4 GB (60 GiB) are the least (the vendor's "
+        "installer stops below 60 GiB)."
+    )
+    few = judge(MemoryTotal(context()), structs.replace(FACTS, total=4 * GIB))["memory"]
+    assert few.remedy and "starts" not in few.remedy.text
+    assert few.summary.endswith(
+        "32 GB (29.8 GiB) or more are recommended, and 8 GB (7.5 GiB) are the least (our estimate "
+        "of what it takes to start at all)."
+    )
 
 
 def test_nothing_takes_of_it(make_host: MakeHost) -> None:
@@ -61,7 +70,8 @@ def test_huge_pages_eat_memory(make_host: MakeHost) -> None:
     assert findings["memory"].status is Status.PASS and finding.status is Status.WARN
     assert finding.summary.startswith("Huge pages take 42.9 GB (40 GiB), which leaves 24.5 GB")
     assert finding.remedy and "vm.nr_hugepages" in finding.remedy.text
-    assert found(make_host, {pool: "58\n"})["huge pages"].status is Status.FAIL
+    most = found(make_host, {pool: "58\n"})["huge pages"]
+    assert most.status is Status.FAIL and "8 GB (7.5 GiB) are the least" in most.summary
     assert found(make_host, {pool: "8\n"})["huge pages"].status is Status.PASS
 
 
@@ -81,6 +91,7 @@ def test_the_limit_of_a_control_group(limit: int, container: str, status: Status
     finding = judge(check, structs.replace(FACTS, limit=limit))["control group"]
     assert finding.status is status and (finding.remedy is None) == (status is Status.PASS)
     assert ("leaves" in finding.summary) == (limit < FACTS.total)
+    assert ("8 GB (7.5 GiB) are the least" in finding.summary) == (status is Status.FAIL)
 
 
 def test_a_limit_is_read(make_host: MakeHost) -> None:

@@ -1,5 +1,9 @@
 """os.limits, on fixture trees and on facts."""
 
+import re
+import shlex
+import subprocess
+
 import pytest
 from msgspec import structs
 
@@ -26,7 +30,6 @@ ROOMY = LimitsFacts(
     memory=32 * GIB,
     cgroup="v2",
     swap=0,
-    swappiness=60,
 )
 PROC: Tree = {
     "/proc/1/mountinfo": "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
@@ -35,7 +38,6 @@ PROC: Tree = {
     "/proc/meminfo": "MemTotal:       32768 kB\n",
     "/proc/swaps": "Filename\tType\tSize\tUsed\tPriority\n"
                    "/swapfile file 2097148 0 -2\n/dev/zram0 partition 4 0 100\n",
-    "/proc/sys/vm/swappiness": "60\n",
     "/proc/sys/fs/nr_open": "1048576\n",
     "/proc/sys/fs/file-max": "many\n",
     "/proc/sys/fs/inotify/max_user_watches": "8192\n",
@@ -73,7 +75,6 @@ def test_what_a_tree_tells(make_host: MakeHost) -> None:
         "kernel.pid_max": Status.ERROR,
         "shared memory": Status.PASS,
         "control groups": Status.PASS,
-        "swap": Status.PASS,
         "SELinux": Status.WARN,
         "AppArmor": Status.SKIP,
     }
@@ -114,6 +115,17 @@ def test_the_limit_is_raised_where_it_is_set(engine: str, file: str) -> None:
     facts = structs.replace(ROOMY, service=FileLimit(1024, 4096), service_of=engine)
     remedy = found(facts)["open files of services"].remedy
     assert remedy and remedy.commands[1].endswith(f" > {file}")
+
+
+@pytest.mark.parametrize(
+    ("engine", "service"), [("dockerd", "docker"), ("containerd", "containerd")]
+)
+def test_without_systemd_no_command_of_it_is_given(engine: str, service: str) -> None:
+    facts = structs.replace(ROOMY, service=FileLimit(1024, 4096), service_of=engine)
+    openrc = structs.replace(DEBIAN, os_id="alpine", systemd=False)
+    remedy = found(facts, openrc)["open files of services"].remedy
+    assert remedy and not remedy.commands and "systemd" not in remedy.text
+    assert f"/etc/conf.d/{service} " in remedy.text
 
 
 def test_the_engine_that_runs_is_asked(make_host: MakeHost) -> None:
@@ -217,6 +229,9 @@ def test_control_groups(version: str, platform: str, status: Status) -> None:
             ("grubby --update-kernel=ALL --args=systemd.unified_cgroup_hierarchy=1", "reboot"),
         ),
         (structs.replace(DEBIAN, os_id="rhel", kernel="4.18.0-553.el8"), ()),
+        (structs.replace(DEBIAN, systemd=False), ()),  # it is systemd's option
+        (structs.replace(DEBIAN, os_id="rocky", container="lxc"), ()),
+        (structs.replace(DEBIAN, wsl=True), ()),  # it has no GRUB
     ],
 )
 def test_the_switch_to_version_2(machine: Machine, commands: tuple[str, ...]) -> None:
@@ -226,17 +241,13 @@ def test_the_switch_to_version_2(machine: Machine, commands: tuple[str, ...]) ->
 
 
 @pytest.mark.parametrize(
-    ("size", "platform", "status"),
-    [
-        (0, "docker", Status.PASS),
-        (8 * GIB, "docker", Status.PASS),
-        (0, "kubernetes", Status.PASS),
-        (8 * GIB, "kubernetes", Status.WARN),
-        (None, "docker", Status.ERROR),
-    ],
+    ("size", "status"),
+    [(0, Status.PASS), (8 * GIB, Status.WARN), (None, Status.ERROR)],
 )
-def test_swap(size: int | None, platform: str, status: Status) -> None:
-    finding = found(structs.replace(ROOMY, swap=size), platform=platform)["swap"]
+def test_swap_keeps_the_kubelet_from_starting(size: int | None, status: Status) -> None:
+    facts = structs.replace(ROOMY, swap=size)
+    assert "swap" not in found(facts)  # elsewhere memory.available tells all of it
+    finding = found(facts, platform="kubernetes")["swap"]
     assert finding.status is status
     assert bool(finding.remedy) is (status is not Status.PASS)
 
@@ -262,6 +273,33 @@ def test_the_configured_directories_are_labelled() -> None:
     assert remedy and [line.split()[-1] for line in remedy.commands] == [
         "'/srv/app(/.*)?'", "/srv/app", "'/srv/user(/.*)?'", "/srv/user",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "directory", ["/srv/my data", "/srv/it's", "/srv/$(reboot)", "/srv/v1.2", "/srv/a+b (c)[d]"]
+)
+def test_the_directories_reach_the_shell_and_semanage_as_they_are(directory: str) -> None:
+    confinement = Confinement(selinux="enforcing", selinux_docker=True)
+    facts = structs.replace(ROOMY, confinement=confinement)
+    remedy = found(facts, storage={"app": f"{directory}/"})["SELinux"].remedy
+    assert remedy
+    label, restore = (shlex.split(command) for command in remedy.commands)
+    assert restore == ["restorecon", "-R", directory]
+    for path in (directory, f"{directory}/below/it"):
+        assert re.fullmatch(label[-1], path)
+    assert not re.fullmatch(label[-1], f"{directory}x")
+    done = subprocess.run(
+        ["sh", "-c", f"printf '%s\n' {remedy.commands[1]}"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == directory
+
+
+def test_the_whole_system_is_never_labelled() -> None:
+    confinement = Confinement(selinux="enforcing", selinux_docker=True)
+    facts = structs.replace(ROOMY, confinement=confinement)
+    remedy = found(facts, storage={"app": "/"})["SELinux"].remedy
+    assert remedy and remedy.commands[-1] == "restorecon -R /biocolab"
 
 
 @pytest.mark.parametrize(

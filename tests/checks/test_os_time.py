@@ -175,6 +175,16 @@ def test_two_daemons_quarrel() -> None:
     assert finding.remedy.commands == ("systemctl disable --now ntp",)
 
 
+@pytest.mark.parametrize("systemd", [True, False])
+def test_only_systemd_is_told_by_its_own_command(systemd: bool) -> None:
+    facts = TimeFacts(kernel_problem="it will not say", hardware_local=True)
+    machine = structs.replace(DEBIAN, systemd=systemd)
+    remedies = [finding.remedy for finding in judge(OsTime(context(machine)), facts).values()]
+    commands = [command for remedy in remedies if remedy for command in remedy.commands]
+    assert commands
+    assert any(command.startswith("timedatectl") for command in commands) is systemd
+
+
 @pytest.mark.parametrize(("local", "status"), [(True, Status.WARN), (False, Status.PASS)])
 def test_hardware_clock(local: bool, status: Status) -> None:
     facts = TimeFacts(kernel=KEPT, hardware_local=local)

@@ -95,10 +95,18 @@ def closed_by_the_server(reuse: bool) -> int:
 
 def test_remains_of_connections_do_no_harm() -> None:
     port = closed_by_the_server(reuse=True)
-    table = look(Host(), {port})
-    assert "time-wait" in table.ports[0].connections
-    finding = finding_of(port)
-    assert finding.status is Status.PASS and "remains of closed connections" in finding.summary
+    assert "time-wait" in {item.state for item in tcp_sockets(Host()) if item.port == port}
+    assert finding_of(port).status is Status.PASS
+
+
+def test_the_table_of_sockets_is_read_only_where_a_trial_fails() -> None:
+    activities: list[str] = []
+    ports = {unused_port() for _ in range(3)}
+    look(Host(on_activity=activities.append), ports)
+    assert "read /proc/self/net/tcp" not in activities
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        look(Host(on_activity=activities.append), {*ports, server.getsockname()[1]})
+    assert "read /proc/self/net/tcp" in activities
 
 
 def test_remains_that_keep_the_port_for_a_while_are_a_warning() -> None:
@@ -268,6 +276,8 @@ def test_a_table_that_cannot_be_read_is_an_error(make_host: MakeHost) -> None:
     findings = on(make_host({"/proc/1": None}))
     assert {finding.status for finding in findings.values()} == {Status.ERROR}
     assert "net/tcp: No such file" in findings["80 (http)"].summary
+    (remedy,) = {finding.remedy for finding in findings.values()}  # one step, and not eleven
+    assert remedy and remedy.commands == ("ss -ltnp",)
 
 
 class Engine(http.server.BaseHTTPRequestHandler):
@@ -396,6 +406,14 @@ def test_a_trial_answers_where_the_table_cannot_be_read() -> None:
     assert findings["80 (http)"].status is Status.ERROR
     assert "Permission denied" in findings["80 (http)"].summary
     assert findings["443 (https)"].status is Status.PASS
+
+
+def test_a_taken_port_is_taken_where_the_table_cannot_be_read() -> None:
+    uses = (PortUse(port=80, ipv4="taken", ipv6="taken"),)
+    facts = PortTable(ports=uses, listening=(), problem="/proc/self/net/tcp: Permission denied")
+    finding = judge(PortsAvailable(context()), facts)["80 (http)"]
+    assert finding.status is Status.FAIL and "does not listen" not in finding.summary
+    assert "by what could not be told: /proc/self/net/tcp" in finding.summary
 
 
 def test_two_proxies_of_one_container_are_one_holder() -> None:

@@ -199,15 +199,28 @@ def test_the_later_vendor_values_have_a_root_and_a_configuration() -> None:
     root = place("/root", 90, 20)
     configs = place("/biocolab/config", 90, 20, exists=False, existing="/")
     fits = found(place("/srv/metadata", 90, device="8:2"), configs, root, **vendor)
-    assert fits["ROOT"].status is Status.PASS and "110 GB" in fits["ROOT"].summary
+    assert fits["ROOT"].status is Status.PASS
+    assert "110 GB (102.4 GiB) in size, 90 GB available" in fits["ROOT"].summary
     assert fits["CONFIG"].status is Status.PASS
     shared = found(place("/srv/metadata", 90, 20), configs, root, **vendor)
-    together = shared["METADATA, CONFIG and ROOT"]
-    assert together.status is Status.WARN and "151 GB together" in together.summary
+    together = shared["METADATA and CONFIG"]  # for ROOT the size of what they are on counts
+    assert together.status is Status.PASS and "51 GB together" in together.summary
+    assert together.observed == "90 GB (83.8 GiB) available"
+    assert not any("in all" in finding.summary for finding in shared.values())
     small = found(
         place("/srv/metadata", 90, device="8:2"), configs, place("/root", 40, 20), **vendor
     )
     assert small["ROOT"].status is Status.FAIL and "below 60 GiB" in small["ROOT"].summary
+
+
+def test_a_small_root_is_told_to_grow_by_what_it_lacks_itself() -> None:
+    """Not by the sum of all that lies on it; what is kept for root counts as its size."""
+    vendor = {"profile": "vendor-installer", "role": "bioproxy"}
+    lvm = {"source": "/dev/mapper/vg-root", "volume": Volume(lvm=True)}
+    places = [place(path, 60, 20, size=80, **lvm) for path in ("/root", "/srv/metadata")]  # type: ignore[arg-type]
+    finding = found(*places, **vendor)["ROOT"]
+    assert finding.status is Status.WARN and finding.remedy
+    assert finding.remedy.commands[-1].endswith("--size +19G /dev/mapper/vg-root")
 
 
 # --- Without configured paths ---------------------------------------------------------------------

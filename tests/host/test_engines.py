@@ -7,6 +7,7 @@ import socket
 import struct
 import sys
 import threading
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -129,7 +130,19 @@ def test_whether_containerd_serves_kubernetes(config: str | None, offers: bool |
 
 @given(st.text())
 def test_any_containerd_configuration_is_read(config: str) -> None:
-    assert offers_cri(config) in (True, False, None)
+    offers = offers_cri(config)
+    try:
+        readable = "disabled_plugins" not in tomllib.loads(config)
+    except ValueError:
+        assert offers is None, "what containerd cannot read says nothing"
+        return
+    assert offers is True or not readable
+
+
+@given(st.lists(st.sampled_from(["cri", "io.containerd.grpc.v1.cri", "aufs", "cri-o", "zfs"])))
+def test_any_list_of_plugins_is_searched_whole(names: list[str]) -> None:
+    off = {"cri", "io.containerd.grpc.v1.cri"} & set(names)
+    assert offers_cri(f"disabled_plugins = {json.dumps(names)}") is not bool(off)
 
 
 @pytest.mark.parametrize(

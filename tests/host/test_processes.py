@@ -1,6 +1,8 @@
 """Processes: what a control group's path tells of them, and real ones."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from biostudio_doctor.host import Host
 from biostudio_doctor.host.processes import (
     largest,
+    named,
     parse_container,
     parse_unit,
     pids,
@@ -80,6 +83,29 @@ def test_the_largest_processes_hold_what_they_hold() -> None:
     found = {item.pid: item.size for item in largest(Host(), 5)}
     assert len(ballast) < found[os.getpid()] < 4 * len(ballast)
     assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def test_processes_by_name_are_looked_at_once(make_host: MakeHost) -> None:
+    """However many checks ask, and at the same time."""
+    activities: list[str] = []
+    tree = {"/proc/7/comm": "chronyd\n", "/proc/8/comm": "dockerd\n", "/proc/9": None}
+    host = Host(make_host({**tree, "/proc/self/comm": "dockerd\n"}).root, activities.append)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda name: named(host, [name]), ["chronyd", "dockerd", "ntpd"]))
+    assert found == [{7: "chronyd"}, {8: "dockerd"}, {}]
+    assert activities.count("look at the names of all processes") == 1
+    make_host({"/proc/10/comm": "ntpd\n"})  # another host
+    assert named(host, ["ntpd"]) == {10: "ntpd"}
+
+
+def test_a_name_is_never_read_from_outside_the_root(make_host: MakeHost, tmp_path: Path) -> None:
+    (tmp_path / "outside").write_text("secret\n")
+    host = make_host({"/proc/7/comm": f"-> {tmp_path}/outside", "/proc/8/comm": "init\n"})
+    assert named(host, ["secret", "init"]) == {8: "init"}
+
+
+def test_no_processes_are_seen_without_proc(make_host: MakeHost) -> None:
+    assert named(make_host({"/etc": None}), ["init"]) == {}
 
 
 def test_users(make_host: MakeHost) -> None:

@@ -10,17 +10,27 @@ import dns.message
 DnsReply = Callable[[dns.message.Message], bytes | None]
 
 
+def _bound() -> tuple[socket.socket, socket.socket]:
+    """A UDP and a TCP socket of one number, which must be free for both."""
+    while True:
+        datagrams, listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", 0))
+        try:
+            datagrams.bind(listener.getsockname())
+        except OSError:
+            datagrams.close()
+            listener.close()
+        else:
+            return datagrams, listener
+
+
 @contextmanager
 def name_server(over_udp: DnsReply, over_tcp: DnsReply | None = None) -> Iterator[int]:
     """A name server on 127.0.0.1, UDP and TCP on one port; a reply of None is silence."""
-    with (
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
-        socket.socket() as listener,
-    ):
-        datagrams.bind(("127.0.0.1", 0))
-        port = datagrams.getsockname()[1]
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
+    datagrams, listener = _bound()
+    port = listener.getsockname()[1]
+    with datagrams, listener:
         listener.listen()
 
         def serve_udp() -> None:

@@ -100,12 +100,28 @@ class World:
 
         `before` is a command that is to run it, such as faketime.
         """
+        return self._on_client(["-m", "biostudio_doctor", *arguments], env, before)
+
+    def python(self, program: str, *arguments: str) -> str:
+        """Run a program in Python there, and give what it prints."""
+        done = self._on_client(["-c", program, *arguments])
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def _on_client(
+        self,
+        arguments: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        before: Sequence[str] = (),
+    ) -> subprocess.CompletedProcess[str]:
         certs = str(self.directory / "certs")
         script = 'mount --bind "$0" /etc/ssl/certs && exec "$@"'
-        command = [*before, sys.executable, "-m", "biostudio_doctor", *arguments]
         clean = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()}
         return self.network.run(
-            CLIENT, ["sh", "-c", script, certs, *command], check=False, env={**clean, **(env or {})}
+            CLIENT,
+            ["sh", "-c", script, certs, *before, sys.executable, *arguments],
+            check=False,
+            env={**clean, **(env or {})},
         )
 
     def add_address(self, address: str, length: int = 24) -> None:

@@ -1,6 +1,7 @@
 """TCP: addresses that accept, refuse, and have no route."""
 
 import asyncio
+import socket
 import time
 
 import pytest
@@ -11,8 +12,8 @@ from tests.lab.network import free_port
 from tests.lab.peers import Peer, silent
 
 
-def probe(addresses: list[str], port: int) -> tuple[Attempt, ...]:
-    return asyncio.run(tcp.probe(addresses, port, timeout=2))
+def probe(addresses: list[str], port: int, timeout: float = 2) -> tuple[Attempt, ...]:
+    return asyncio.run(tcp.probe(addresses, port, timeout=timeout))
 
 
 def test_each_address_by_itself() -> None:
@@ -44,6 +45,16 @@ def test_no_route(address: str) -> None:
     (attempt,) = probe([address], 443)
     assert attempt.failure and attempt.failure.phase == "connect"
     assert attempt.failure.reason == "unreachable" and "unreachable" in attempt.failure.detail
+
+
+def test_a_silent_address_costs_its_timeout() -> None:
+    """A full backlog is silent on Linux: the kernel drops the SYN."""
+    with socket.create_server(("127.0.0.2", 0), backlog=0) as full:
+        place = full.getsockname()
+        with socket.create_connection(place):
+            (attempt,) = probe([place[0]], place[1], timeout=0.3)
+    assert attempt.failure and attempt.failure.reason == "timeout"
+    assert 0.29 < attempt.seconds < 1 and attempt.source == "127.0.0.1"
 
 
 def test_nothing_to_try() -> None:

@@ -1,0 +1,148 @@
+"""`biostudio-doctor egress trace`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from biostudio_doctor import __version__, endpoints
+from biostudio_doctor import config as configuration
+from biostudio_doctor.cli import terminal
+from biostudio_doctor.errors import DoctorError
+from biostudio_doctor.host import Host
+
+if TYPE_CHECKING:
+    from biostudio_doctor.probes.path import Target
+    from biostudio_doctor.trace import Trace
+
+_HTTPS = "https://"
+_HTTPS_PORT = 443
+_EXIT_CODES = {True: 0, False: 1, None: 3}
+
+
+@click.group()
+def egress() -> None:
+    """Look closely at the way out to one host."""
+
+
+@egress.command()
+@click.argument("place", metavar="HOST[:PORT]")
+@click.option(
+    "--timeout",
+    type=float,
+    default=15,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long all of it may take.",
+)
+@click.option("--ca-file", metavar="FILE", help="PEM file of authorities to trust besides.")
+@click.option(
+    "--output",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="For people, or for programs.",
+)
+@click.option("--no-color", is_flag=True, help="No colours on the terminal.")
+def trace(place: str, timeout: float, ca_file: str | None, output: str, no_color: bool) -> None:
+    """Go the way to one host and show each phase with its time and its evidence.
+
+    HOST is a name or an IP address, or an https:// URL, whose path is asked for. The port is 443
+    unless one is given. The way is that of curl or conda here: through the proxy that the
+    environment names, if any. Exit code: 0 reached, 1 not reached, 2 wrong usage, 3 it could not be
+    determined.
+    """
+    configuration.convert({"timeout": timeout}, configuration.Config, "command line")
+    with terminal.quiet_interrupt():
+        traced = _go(target(place), timeout, ca_file)
+    if output == "json":
+        import msgspec
+
+        click.echo(msgspec.json.format(msgspec.json.encode(traced), indent=2))
+    else:
+        from biostudio_doctor.cli import waterfall
+
+        style = terminal.style(None, no_color)
+        click.echo(waterfall.render(traced, style, blocks=terminal.can_show("█")), nl=False)
+    sys.exit(_EXIT_CODES[traced.reached])
+
+
+def target(place: str) -> Target:
+    """What is to be reached: HOST, HOST:PORT, an IP address, or an https:// URL with a path."""
+    from biostudio_doctor.probes import tls
+    from biostudio_doctor.probes.path import Target
+    from biostudio_doctor.probes.tcp import is_address
+
+    place = place.strip()
+    path = "/"
+    try:
+        if "://" in place:
+            place, path = _split(place)
+        if is_address(place):
+            place = str(endpoints.Endpoint(place, _HTTPS_PORT))
+        endpoint = endpoints.parse(place, _HTTPS_PORT)
+        tls.host_name(endpoint.host)  # raises for what is none
+    except ValueError as error:
+        raise DoctorError(f"HOST[:PORT]: {error}") from None
+    return Target(host=endpoint.host, port=endpoint.port, path=path)
+
+
+def _split(url: str) -> tuple[str, str]:
+    """Host with port, and path with query, of a URL.
+
+    Raises:
+        ValueError: if it is none that can be asked for, without repeating what may be secret.
+    """
+    from urllib.parse import urlsplit
+
+    if not url.lower().startswith(_HTTPS):
+        raise ValueError("of URLs, only https:// can be traced")
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError("it is no valid URL") from None
+    query = f"?{parts.query}" if parts.query else ""
+    return parts.netloc, (parts.path or "/") + query
+
+
+def _go(target: Target, timeout: float, ca_file: str | None) -> Trace:
+    import anyio
+
+    from biostudio_doctor.probes import dns, path, tls, wording
+    from biostudio_doctor.trace import Trace
+
+    try:
+        tls.verifying_context(ca_file)
+    except OSError as error:
+        raise DoctorError(f"--ca-file: {ca_file}: {error.strerror}") from None
+    started = datetime.now(UTC)
+    around = path.Surroundings(os.environ, dns.name_servers(Host("/")), ca_file)
+    with _waiting(target, timeout):
+        found = anyio.run(partial(path.probe, target, around, timeout=timeout))
+    return Trace(
+        tool_version=__version__,
+        started_at=started,
+        reached=None if found.undetermined else not found.failure,
+        summary=wording.outcome(found),
+        path=found,
+    )
+
+
+@contextmanager
+def _waiting(target: Target, timeout: float) -> Iterator[None]:
+    """One line on stderr, for a terminal only, while nothing else can be seen."""
+    shown = terminal.can_redraw()
+    if shown:
+        click.echo(f"On the way to {target.host}, {timeout:g} s at most ...", err=True, nl=False)
+    try:
+        yield
+    finally:
+        if shown:
+            click.echo("\r\x1b[K", err=True, nl=False)

@@ -1,0 +1,120 @@
+"""Faults of a network, by real components, and what egress.hosts calls each of them."""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab import confusion, network
+from tests.lab.faults import FAULTS, HEALTHY, Fault, prepare
+from tests.lab.world import ODD4, World
+
+pytestmark = pytest.mark.skipif(bool(network.why_not()), reason=network.why_not() or "")
+PAGE = Path(__file__).parents[2] / "docs/egress.md"
+
+
+def needs(fault: Fault) -> None:
+    for program in filter(None, ("dnsmasq", "nginx", "nft", fault.needs)):
+        if not shutil.which(program):
+            pytest.skip(f"needs {program}")
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_the_culprit_is_named_and_nobody_else(fault: Fault, tmp_path: Path) -> None:
+    needs(fault)
+    result = confusion.report(fault, tmp_path)
+    assert confusion.causes(result) == {fault.cause}
+    of_cause = [one for one in result["findings"] if one.get("cause") == fault.cause]
+    (diagnosis,) = [one for one in of_cause if "remedy" in one]
+    assert diagnosis["status"] == min((one["status"] for one in of_cause), key=_SEVERITY.index)
+    assert diagnosis["summary"].endswith(".") and diagnosis["remedy"]["text"]
+
+
+_SEVERITY = ("fail", "error", "warn")
+
+
+@pytest.mark.parametrize("fault", HEALTHY, ids=lambda fault: fault.name)
+def test_health_is_left_alone(fault: Fault, tmp_path: Path) -> None:
+    needs(fault)
+    result = confusion.report(fault, tmp_path)
+    assert {finding["status"] for finding in result["findings"]} == {"pass"}
+    measured = result["observation"]["download"]
+    assert measured["length"] > 100_000 and measured["failure"] is None
+
+
+def test_the_page_shows_every_fault() -> None:
+    page = PAGE.read_text()
+    for fault in (*HEALTHY, *FAULTS):
+        wanted = fault.cause or confusion.NONE
+        assert f"| {fault.name} | {wanted} | {wanted} |" in page
+
+
+# --- Many hosts -----------------------------------------------------------------------------------
+
+DROPPED = 20
+MANY = 60
+
+#: Only looks, and tells how much memory that took at most (KiB).
+_LOOK = """
+import asyncio, json, resource, sys
+from biostudio_doctor import config, requirements
+from biostudio_doctor.check import Context
+from biostudio_doctor.checks.egress_hosts import EgressHosts, EgressSettings
+from biostudio_doctor.host import Host
+from biostudio_doctor.model import Scope
+
+given = config.convert(json.loads(sys.argv[1]), EgressSettings, "test")
+host = Host("/")
+scope = Scope(role="bioproxy", phase="preinstall", platform="docker", profile="published")
+context = Context(scope=scope, machine=host.machine, requirements=requirements.load())
+asyncio.run(EgressHosts(context, given).observe(host))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.fixture
+def crowd(tmp_path: Path) -> Iterator[tuple[World, list[str]]]:
+    """A world with hosts besides the published ones; the first of them are silent."""
+    needs(FAULTS[0])
+    tmp_path.chmod(0o755)
+    lab = network.Network(tmp_path)
+    try:
+        world = prepare(lab)
+        more = [f"host{number}.lab.com" for number in range(MANY - len(world.names))]
+        world.names = sorted([*world.names, *more])
+        world.resolver(answers={name: [ODD4] for name in more[:DROPPED]})
+        world.web()
+        lab.firewall(f"ip daddr {ODD4} drop")
+        yield world, more
+    finally:
+        lab.close()
+
+
+def test_sixty_hosts_of_which_twenty_are_silent(crowd: tuple[World, list[str]]) -> None:
+    world, more = crowd
+    config = world.directory / "doctor.toml"
+    added = json.dumps([f"https://{name}/" for name in more])
+    config.write_text(f'[checks."egress.hosts"]\nadd = {added}\n')
+    started = time.monotonic()
+    done = world.doctor("check", "egress.hosts", "--output", "json", "--config", str(config))
+    seconds = time.monotonic() - started
+    (result,) = json.loads(done.stdout)["results"]
+    statuses = {one["subject"]: one["status"] for one in result["findings"]}
+    assert len(statuses) == MANY + 1  # the diagnosis
+    assert {name for name in more if statuses[name] == "fail"} == set(more[:DROPPED])
+    assert confusion.causes(result) == {"tcp.dropped"}
+    print("SECONDS", seconds)
+    assert seconds < 4 + 2  # a probe waits 4 s for a connection
+
+
+def test_a_host_costs_little_memory(crowd: tuple[World, list[str]]) -> None:
+    world, more = crowd
+    peaks = []
+    for count in (0, len(more)):
+        given = json.dumps({"add": [f"https://{name}/" for name in more[:count]]})
+        peaks.append(int(world.python(_LOOK, given)))
+    print("PEAKS", peaks, (peaks[1]-peaks[0])/len(more))
+    assert (peaks[1] - peaks[0]) / len(more) < 64, f"{peaks} KiB"
