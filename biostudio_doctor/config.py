@@ -25,7 +25,7 @@ PLATFORMS: tuple[str, ...] = get_args(Platform)
 #: Read when no --config is given and it exists.
 DEFAULT_FILE = Path("/etc/biostudio-doctor/config.toml")
 
-AbsolutePath = Annotated[str, Meta(pattern=r"^/")]
+AbsolutePath = Annotated[str, Meta(pattern=r"^/[^\x00]*$")]
 PortNumber = Annotated[int, Meta(ge=1, le=65535)]
 
 
@@ -82,6 +82,16 @@ class Config(Settings, frozen=True, kw_only=True):
         dict[str, dict[str, Any]],
         Meta(description="Settings of single checks; `explain ID` tells what each one has."),
     ] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.certificates:
+            from biostudio_doctor import endpoints
+
+            for watched in self.certificates:
+                try:
+                    endpoints.check_watched(watched)
+                except ValueError as error:
+                    raise ValueError(f"certificates: {error}") from None
 
 
 def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Config:
@@ -170,7 +180,7 @@ def _explain(message: str, settings_type: type[Struct], data: Any) -> tuple[str,
         options = _options(settings_type, key)
         return key, f"expected {options}, not {_value(data, key)!r}"
     problem = re.sub(r"`([^`]*)`", lambda found: _plain(found[1]), problem)
-    problem = re.sub(r"matching regex '\^/'", "starting with '/'", problem)
+    problem = re.sub(r"matching regex '\^/.*'", "starting with '/', without NUL bytes", problem)
     return key, problem[:1].lower() + problem[1:]
 
 

@@ -40,6 +40,22 @@ def parse(text: str, default_port: int | None = None) -> Endpoint:
     return Endpoint(host, int(digits))
 
 
+def check_watched(name: str) -> None:
+    """Whether this names a certificate to watch: a file by its whole path, or an endpoint.
+
+    Raises:
+        ValueError: one line with the name, without user and password, and what is wrong with it.
+    """
+    try:
+        if "\0" in name:
+            raise ValueError("it holds a NUL byte")
+        if not name.startswith("/"):
+            parse(name)
+    except ValueError as error:
+        hint = "name a file by its whole path (/path/tls.crt) and an endpoint as host:port"
+        raise ValueError(f"{public(name)!r}: {error}; {hint}") from None
+
+
 def _split(place: str) -> tuple[str, str, str]:
     """Host, colon and port. An IPv6 address with a port stands in brackets (RFC 3986, 3.2.2)."""
     if place.startswith("["):

@@ -143,6 +143,7 @@ class _Worker:
 
     def _run(self, index: int, plugin: Plugin, context: Context) -> None:
         host = Host(self._plan.host_root, self._activity_writer(index))
+        host.machine = context.machine  # identified once for all
         started = time.perf_counter()
         try:
             check = load_check(plugin)(context, self._plan.settings.get(plugin.name))

@@ -5,7 +5,6 @@ Each is looked at by itself, side by side, and what went wrong with one is told 
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct, structs
@@ -26,7 +25,7 @@ class Watched(Struct, frozen=True, kw_only=True):
     is_file: bool = False
     read: tuple[CertificateFacts, ...] = ()  # from a file
     tls: TlsResult | None = None  # from an endpoint; None where it was not asked
-    problem: str = ""  # of a file, or of the name itself: why nothing was read
+    problem: str = ""  # of a file: why nothing was read
     denied: bool = False  # this user may not read the file
 
     @property
@@ -56,11 +55,7 @@ def missing(path: str) -> Watched:
 
 
 def unasked(name: str) -> Watched:
-    """An endpoint that is not asked yet; whether its name makes sense is known already."""
-    try:
-        endpoints.parse(name)
-    except ValueError as error:
-        return Watched(name=name, problem=str(error))
+    """An endpoint that is not asked yet."""
     return Watched(name=name)
 
 
@@ -81,7 +76,7 @@ async def ask_endpoints(
 
     async with anyio.create_task_group() as tasks:
         for index, one in enumerate(watched):
-            if not one.is_file and not one.problem:
+            if not one.is_file:
                 tasks.start_soon(look, index)
     return tuple(seen)
 
@@ -98,10 +93,7 @@ async def _ask(watched: Watched, ca_file: str | None, seconds: float) -> Watched
 
 def _reader(path: str) -> Callable[[Host], bytes]:
     def read_it(host: Host) -> bytes:
-        try:
-            return host.read_bytes(path, SIZE_LIMIT + 1)
-        except ValueError as error:  # a NUL byte in the path
-            raise OSError(errno.EINVAL, str(error), path) from None
+        return host.read_bytes(path, SIZE_LIMIT + 1)
 
     return read_it
 
@@ -141,7 +133,7 @@ _REASONS = {
 
 def unread(watched: Watched, machine: Machine) -> Finding:
     """The finding that stands for a certificate where none was had."""
-    if watched.is_file or watched.problem:
+    if watched.is_file:
         return Finding(
             Status.ERROR,
             watched.name,
@@ -176,12 +168,7 @@ def why(failure: Failure | None) -> str:
 def _unread_remedy(watched: Watched, machine: Machine) -> Remedy:
     if watched.denied and not machine.root:
         return Remedy("Run biostudio-doctor as root, which may read it.")
-    if watched.is_file:
-        return Remedy("Put a certificate in PEM or DER there, or correct the configuration.")
-    return Remedy(
-        "In the list `certificates` of the configuration, name a file by its whole path "
-        "(/path/tls.crt) and an endpoint as host:port."
-    )
+    return Remedy("Put a certificate in PEM or DER there, or correct the configuration.")
 
 
 def _unreachable_remedy(name: str, failure: Failure) -> Remedy:

@@ -254,7 +254,7 @@ def test_an_interrupt_is_quiet() -> None:
         started = time.monotonic()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=10)
-    assert (process.returncode, out, err) == (130, "", "biostudio-doctor: interrupted\n")
+    assert (process.returncode, out, err) == (130, "", "\nbiostudio-doctor: interrupted\n")
     assert time.monotonic() - started < 2
 
 

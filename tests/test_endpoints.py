@@ -1,10 +1,12 @@
 """Endpoints as people write them."""
 
+from secrets import token_hex
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biostudio_doctor.endpoints import parse, public
+from biostudio_doctor.endpoints import check_watched, parse, public
 
 
 @pytest.mark.parametrize(
@@ -48,3 +50,19 @@ def test_any_text(text: str) -> None:
 def test_passwords_are_not_shown() -> None:
     for text in ("admin:geheim@studio.lab:443", "https://admin:geh@eim@studio.lab/"):
         assert "geh" not in public(text) and public(text).endswith(text.rpartition("@")[2])
+
+
+@pytest.mark.parametrize("name", ["/etc/ssl/studio.crt", "studio.lab:443", "https://studio.lab"])
+def test_what_can_be_watched(name: str) -> None:
+    check_watched(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "host", "certs/tls.crt", "/etc/ssl/\0.crt", "admin:{}@studio.lab", "a\0b:443"]
+)
+def test_what_cannot_be_watched_is_named_without_secrets(name: str) -> None:
+    secret = token_hex()
+    with pytest.raises(ValueError, match=r"/path/tls\.crt") as caught:
+        check_watched(name.replace("{}", secret))
+    assert secret not in str(caught.value) and str(caught.value).isprintable()
+    assert caught.value.__suppress_context__

@@ -153,7 +153,7 @@ def test_an_interrupt_ends_it_at_once_and_quietly(faulty: Path) -> None:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=10)
-    assert (process.returncode, out, err) == (130, "", "biostudio-doctor: interrupted\n")
+    assert (process.returncode, out, err) == (130, "", "\nbiostudio-doctor: interrupted\n")
 
 
 def test_a_crash_loses_only_the_culprit(faulty: Path) -> None:

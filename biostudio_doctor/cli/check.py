@@ -100,8 +100,7 @@ def check(
         raise DoctorError("no check is left to run")
     _refuse_unwritable(output_file)
     _check_exporter(output)
-    with terminal.quiet_interrupt():
-        report, render = _run(plan, output)
+    report, render = _run(plan, output)
     write(render(report, terminal.style(output_file, no_color)), output_file)
     sys.exit(exit_code(report, strict))
 

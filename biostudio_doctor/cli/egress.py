@@ -60,8 +60,7 @@ def trace(place: str, timeout: float, ca_file: str | None, output: str, no_color
     determined.
     """
     configuration.convert({"timeout": timeout}, configuration.Config, "command line")
-    with terminal.quiet_interrupt():
-        traced = _go(target(place), timeout, ca_file)
+    traced = _go(target(place), timeout, ca_file)
     if output == "json":
         import msgspec
 

@@ -1,18 +1,12 @@
-"""What the commands share about the terminal: how wide, how colourful, and when it interrupts."""
+"""What the commands share about the terminal: how wide and how colourful."""
 
 import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import click
-
 from biostudio_doctor.exporter import Style
-
-_INTERRUPTED = 130  # as shells say it: 128 + SIGINT
 
 
 def style(output_file: Path | None, no_color: bool) -> Style:
@@ -50,13 +44,3 @@ def can_show(character: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-@contextmanager
-def quiet_interrupt() -> Iterator[None]:
-    """End by Ctrl-C with one line and its exit code."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        click.echo("biostudio-doctor: interrupted", err=True)
-        sys.exit(_INTERRUPTED)

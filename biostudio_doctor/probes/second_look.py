@@ -18,8 +18,8 @@ from biostudio_doctor.probes.results import Attempt, Download, Path, SecondLook
 
 HTTPS, HTTP = 443, 80
 
-# Seconds. A SYN that was lost is sent again after 1.
-_CONNECT = 1.3
+# Seconds, few of them: the first look has waited already.
+_CONNECT = 1.0
 _TLS = 2.0
 _REQUEST = 2.0
 

@@ -1,6 +1,8 @@
 """The causes of egress.hosts, each by the evidence for it and by its nearest neighbour's."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path as File
 from typing import Any
 
 import pytest
@@ -378,3 +380,9 @@ def test_what_a_peer_says_cannot_become_a_command() -> None:
     ((cause, case),) = cases(evidence(facts(reached("a.lab", evil))), DEBIAN)
     assert cause.word == "http.redirect"
     assert cause.remedy(case).commands == ("curl -sSI --max-time 10 'https://x$(reboot)/'",)
+
+
+def test_the_page_explains_every_cause_and_no_other() -> None:
+    page = (File(__file__).parents[2] / "docs/egress.md").read_text()
+    tables = "\n".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
+    assert set(re.findall(r"`([a-z]+\.[a-z0-9-]+)`", tables)) == set(BY_WORD)

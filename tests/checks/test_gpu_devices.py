@@ -316,7 +316,8 @@ def test_persistence_is_switched_on_by_what_the_host_has(systemd: bool) -> None:
     machine = structs.replace(DEBIAN, systemd=systemd)
     remedy = judged(asleep, machine)["persistence mode"].remedy
     assert remedy and remedy.commands[0] == "nvidia-smi -pm 1"
-    assert any("systemctl" in command for command in remedy.commands) is systemd
+    lasting = ("systemctl enable --now nvidia-persistenced",) if systemd else ()
+    assert remedy.commands[1:] == lasting
     assert "nvidia-persistenced" in remedy.text
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -548,6 +549,23 @@ def test_logs_are_limited_in_an_existing_file_without_overwriting_it() -> None:
     assert commands(finding) == ("systemctl restart docker",)
 
 
+def test_places_reach_the_shell_as_they_are() -> None:
+    """A socket and a configuration file may have been given any name."""
+    odd = DockerEngine(socket="/run/my $(docker).sock", state="odd", detail="no HTTP")
+    lines = commands(judged(facts=EngineFacts(docker=odd))["Docker"])
+    broken = Daemon(config_file="/etc/it's/daemon.json", config="broken", problem="x")
+    lines += commands(judged(facts=EngineFacts(dockerd="/d", daemon=broken))["daemon.json"])
+    absent = structs.replace(broken, config="absent", log_options=())
+    facts = structs.replace(running(logging_driver="json-file"), daemon=absent)
+    lines += commands(judged(facts=facts)["log rotation"])
+    words = [shlex.split(line) for line in lines]
+    assert ["ss", "-xlp", "src", odd.socket] in words
+    assert ["docker", "-H", f"unix://{odd.socket}", "version"] in words
+    assert ["python3", "-m", "json.tool", broken.config_file] in words
+    assert ["mkdir", "-p", "/etc/it's"] in words
+    assert [line[-1] for line in words if line[0] == "echo"] == [broken.config_file]
+
+
 def test_docker_that_does_not_start_at_boot() -> None:
     finding = judged(facts=structs.replace(running(), at_boot=False))["start at boot"]
     assert finding.status is Status.WARN
@@ -640,6 +658,13 @@ def test_containerd_that_docker_has_to_itself_is_not_held_against_it() -> None:
 def test_the_kubelet(kubelet: State | None, version: str, status: Status, said: str) -> None:
     findings = judged(facts=EngineFacts(kubernetes=node(kubelet, version)), platform="kubernetes")
     assert findings["Kubernetes"].status is status and said in findings["Kubernetes"].summary
+
+
+def test_a_kubelet_without_systemd_has_no_journal() -> None:
+    machine = structs.replace(DEBIAN, systemd=False)
+    facts = EngineFacts(kubernetes=node("refused"))
+    assert commands(judged(facts=facts, platform="kubernetes")["Kubernetes"])
+    assert not commands(judged(machine, facts=facts, platform="kubernetes")["Kubernetes"])
 
 
 def test_what_a_node_runs_containers_with() -> None:

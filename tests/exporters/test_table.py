@@ -9,7 +9,16 @@ from msgspec import structs
 
 from biostudio_doctor.exporter import Style
 from biostudio_doctor.exporters.table import render
-from biostudio_doctor.model import Finding, Remedy, Report, Result, Status, worst
+from biostudio_doctor.model import (
+    Finding,
+    Remedy,
+    Report,
+    Requirement,
+    Result,
+    Status,
+    Strength,
+    worst,
+)
 from tests.conftest import report
 
 LONG = "The file system of the metadata storage has less room than it should. " * 3
@@ -94,3 +103,53 @@ def test_colour_is_only_where_it_is_wanted() -> None:
 def test_control_characters_of_a_host_never_reach_the_terminal() -> None:
     shown = render(made(Finding(Status.FAIL, "x", "bad \x1b]0;title\x07 \x9b31m name")), Style())
     assert not set(shown) & {"\x1b", "\x07", "\x9b"}
+
+
+# --- Diagnoses ------------------------------------------------------------------------------------
+
+DIAGNOSIS = Finding(
+    Status.FAIL, "drops", "A firewall drops it.", cause="tcp.dropped",
+    remedy=Remedy("Ask for a rule.\nTo hand on:\n  From lab: it is dropped.\n  - b.lab", ("true",)),
+)  # fmt: skip
+
+
+def spoken_for(name: str, status: Status = Status.FAIL, cause: str = "tcp.dropped") -> Finding:
+    return Finding(status, name, f"{name} cannot be reached: {LONG}".strip(), cause=cause)
+
+
+def test_findings_with_a_diagnosis_take_one_line_each_and_no_step() -> None:
+    hosts = [spoken_for(f"{name}.lab", status) for name, status in
+             (("a", Status.FAIL), ("b", Status.WARN))]  # fmt: skip
+    shown = render(made(DIAGNOSIS, *hosts), Style(width=80))
+    table, _, steps = shown.partition("What to do next")
+    assert table.count(".lab cannot be reached: The file system") == 2
+    assert len([line for line in table.splitlines() if line.endswith(" ...")]) == 2
+    assert re.findall(r"^\d\. .*", steps, re.MULTILINE) == [
+        "1. FAIL lab.check: A firewall drops it."
+    ]
+
+
+def test_a_short_one_is_not_cut() -> None:
+    host = Finding(Status.FAIL, "a.lab", "a.lab is blocked.", cause="tcp.dropped")
+    table = render(made(DIAGNOSIS, host), Style(width=80)).partition("What to do")[0]
+    assert "a.lab is blocked.\n" in table
+
+
+def test_the_step_of_a_diagnosis_cites_the_requirements_of_all() -> None:
+    wanted = Requirement(
+        id="x", strength=Strength.REQUIRED, section="Network", says="*.lab", source="Document"
+    )
+    host = structs.replace(spoken_for("a.lab"), requirement=wanted)
+    assert "Source: Document, Network: *.lab" in render(made(DIAGNOSIS, host), Style())
+
+
+@pytest.mark.parametrize("cause", ["", "tcp.refused"])
+def test_without_a_diagnosis_of_its_cause_a_finding_stands_for_itself(cause: str) -> None:
+    shown = render(made(DIAGNOSIS, spoken_for("a.lab", cause=cause)), Style(width=80))
+    assert len(re.findall(r"^\d\. FAIL", shown, re.MULTILINE)) == 2 and " ..." not in shown
+
+
+def test_lines_of_a_remedy_are_kept() -> None:
+    shown = render(made(DIAGNOSIS), Style())
+    said = "   Ask for a rule.\n   To hand on:\n     From lab: it is dropped.\n     - b.lab\n"
+    assert said in shown

