@@ -29,7 +29,7 @@ def both_sizes(count: float) -> str:
 
 
 def printable(words: str) -> str:
-    """Words that cannot steer a terminal: control characters but the end of a line become U+FFFD."""
+    """Words that cannot steer a terminal: control characters but line ends become U+FFFD."""
     return "".join(
         character if character.isprintable() or character in "\n\xa0" else "\ufffd"
         for character in words

@@ -3,23 +3,19 @@
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import cached_property
-from ipaddress import ip_address, ip_network
 
 from msgspec import Struct
 
 from biostudio_doctor.certificates import CertificateFacts
 from biostudio_doctor.probes import Phase, Reason
-from biostudio_doctor.probes.results import Answer, Download, Path, SecondLook
+from biostudio_doctor.probes.results import Answer, Attempt, Download, Path, SecondLook
 from biostudio_doctor.requirements import Endpoint, Quantity, Requirements
 
 #: Where no public name leads: this host itself, networks that are not routed on the internet, and
 #: the shared space of providers (RFC 6890). The ranges for documentation are not among them.
-_NOT_PUBLIC = tuple(
-    ip_network(network)
-    for network in (
-        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
-        "172.16.0.0/12", "192.168.0.0/16", "::/128", "::1/128", "fc00::/7", "fe80::/10",
-    )
+_NOT_PUBLIC = (
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
+    "172.16.0.0/12", "192.168.0.0/16", "::/128", "::1/128", "fc00::/7", "fe80::/10",
 )  # fmt: skip
 
 #: Answers of a name server that were meant, unlike silence.
@@ -172,13 +168,17 @@ def leads_nowhere_public(path: Path) -> bool:
 
 
 def family_state(path: Path, family: str) -> bool | None:
-    """Whether the addresses of a family connect; None if there are none, or no route leads there.
-
-    An address that fails at once for want of a route is that of a host without that protocol.
-    """
-    of_family = [one for one in path.attempts if one.family == family and one.source]
-    of_family = [one for one in of_family if not one.source.lower().startswith("fe80")]
+    """Whether the addresses of a family connect; None if there are none, or no route to them."""
+    of_family = [one for one in path.attempts if one.family == family and is_routed(one)]
     return any(not one.failure for one in of_family) if of_family else None
+
+
+def is_routed(attempt: Attempt) -> bool:
+    """Whether this host has a route to an address, from more than an address of the link (fe80::).
+
+    Without one it fails at once, as is normal for a host without IPv6.
+    """
+    return bool(attempt.source) and not attempt.source.lower().startswith("fe80")
 
 
 def redirect_target(path: Path) -> tuple[str, str] | None:
@@ -217,12 +217,16 @@ def _offset(path: Path, look: SecondLook) -> float | None:
 
 
 def _not_public(address: str) -> bool:
+    from ipaddress import ip_address, ip_network
+
     found = ip_address(address.partition("%")[0])
-    return any(found.version == network.version and found in network for network in _NOT_PUBLIC)
+    return any(found in ip_network(network) for network in _NOT_PUBLIC)
 
 
 def _is_local(host: str) -> bool:
     """A name that is this host's by definition (RFC 6761), or an address, which none resolved."""
+    from ipaddress import ip_address
+
     try:
         ip_address(host.partition("%")[0])
     except ValueError:

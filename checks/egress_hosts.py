@@ -4,11 +4,13 @@ Its parts are in the modules beside this one: what is gathered (egress_facts), t
 cause (egress_rules), what to do (egress_advice), and the table of all causes (egress_causes).
 """
 
+from __future__ import annotations
+
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
@@ -22,9 +24,11 @@ from biostudio_doctor.probes.results import Path
 from biostudio_doctor.requirements import Endpoint, Requirements
 
 from . import egress_targets as targets
-from .egress_advice import Case
-from .egress_causes import Cause, cases
 from .egress_facts import EgressFacts, Evidence
+
+if TYPE_CHECKING:
+    from .egress_advice import Case
+    from .egress_causes import Cause
 
 #: What does not work while a group of hosts is blocked.
 _CONSEQUENCES = {
@@ -133,6 +137,8 @@ class EgressHosts(Check[EgressFacts]):
         )
 
     def judge(self, facts: EgressFacts, requirements: Requirements) -> Iterator[Finding]:
+        from .egress_causes import cases
+
         endpoints = self._endpoints(requirements)
         evidence = Evidence(facts, endpoints, requirements)
         judged: set[tuple[str, int]] = set()

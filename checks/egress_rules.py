@@ -11,6 +11,7 @@ from .egress_facts import (
     Evidence,
     ended,
     family_state,
+    is_routed,
     issuer,
     leads_nowhere_public,
     redirect_target,
@@ -194,8 +195,10 @@ def some_addresses_dead(path: Path, evidence: Evidence) -> bool:
 
 def _silent_twice(path: Path, evidence: Evidence) -> bool:
     """Whether an address gave no connection, and was silent the second time, too."""
-    again = (attempt.failure for attempt in evidence.look(path).again)
-    return any(problem and problem.reason in ("timeout", "unreachable") for problem in again)
+    return any(
+        one.failure and one.failure.reason in ("timeout", "unreachable") and is_routed(one)
+        for one in evidence.look(path).again
+    )
 
 
 def _direct_success(path: Path) -> bool:

@@ -1,8 +1,6 @@
 """Which hosts egress.hosts probes, and through which proxy: the requirements and the settings."""
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
-from urllib.parse import quote, urlsplit
 
 from biostudio_doctor import requirements as published
 from biostudio_doctor.model import Strength
@@ -24,6 +22,8 @@ def validate(add: Sequence[str], remove: Sequence[str]) -> None:
     known = {endpoint.host for endpoint in hosts}
     for host in remove:
         if host not in known:
+            from difflib import get_close_matches
+
             close = get_close_matches(host, known, n=1)
             hint = f"did you mean '{close[0]}'?" if close else "`explain egress.hosts` names them"
             raise ValueError(f"remove: '{host}' is no published host; {hint}")
@@ -69,6 +69,8 @@ def proxy_value(configured: str, login: str, environ: Mapping[str, str]) -> str:
     """
     if not configured:
         return ""
+    from urllib.parse import quote
+
     from biostudio_doctor.probes import proxy
 
     named = proxy.parse(configured)
@@ -92,6 +94,8 @@ def _added(url: str) -> Endpoint:
     Raises:
         ValueError: if it is no https:// URL.
     """
+    from urllib.parse import urlsplit
+
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or 443
@@ -100,7 +104,9 @@ def _added(url: str) -> Endpoint:
     good = parts.scheme == _HTTPS and host and "@" not in parts.netloc and url.isprintable()
     if not good or " " in url:
         shown = url.rpartition("@")[2]
-        raise ValueError(f"add: '{shown}' is no https:// URL (https://HOST[:PORT][/PATH], without user name)")
+        raise ValueError(
+            f"add: '{shown}' is no https:// URL (https://HOST[:PORT][/PATH], without user name)"
+        )
     return Endpoint(
         id=f"egress.added.{host}:{port}",
         strength=Strength.REQUIRED,

@@ -30,7 +30,10 @@ MALFORMED = {
     "unknown profile": ("profile = 'mine'", "profile: 'mine' is unknown; known: published"),
     "role is a number": ("role = 1", "role: expected a text, got a whole number"),
     "table is a text": ("storage = '/srv'", "storage: expected a table, got a text"),
-    "relative path": ("[storage]\napp = 'srv'", "storage.app: expected a text starting with '/', without NUL bytes"),
+    "relative path": (
+        "[storage]\napp = 'srv'",
+        "storage.app: expected a text starting with '/', without NUL bytes",
+    ),
     "path is a number": (
         "[storage]\nuser = 5",
         "storage.user: expected a text, got a whole number",

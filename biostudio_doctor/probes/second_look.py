@@ -74,7 +74,7 @@ class _SecondLook:
         async with anyio.create_task_group() as tasks:
             if not problem and self._direct:
                 tasks.start_soon(self._again)
-            if phase == "connect" and self._direct:
+            if phase == "connect":  # which no way through a proxy ends in
                 tasks.start_soon(self._other_port)
             if phase in ("tls", "request", "transfer") and reason == "timeout" and self._direct:
                 tasks.start_soon(self._small_segments)

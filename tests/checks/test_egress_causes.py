@@ -138,7 +138,12 @@ TABLE: dict[str, tuple[EgressFacts, str]] = {
         facts(reached("a.lab", attempts=(attempt(V4), attempt(V6, "unreachable", source="")))), ""),
     "IPv6 of this link only": (
         facts(reached("a.lab", attempts=(attempt(V4), attempt(V6, "timeout", source="fe80::1"))),
-              second_looks=()), ""),
+              second_looks=(
+                  look("a.lab", again=(attempt(V6, "timeout", source="fe80::1"),)),)), ""),
+    "no IPv4 here": (
+        facts(reached("a.lab", attempts=(attempt(V4, "unreachable", source=""), attempt(V6))),
+              second_looks=(
+                  look("a.lab", again=(attempt(V4, "unreachable", source=""),)),)), ""),
     "IPv4 is silent": (
         facts(reached("a.lab", attempts=DEAF4),
               second_looks=(look("a.lab", again=(attempt(V4, "timeout"),)),)), "tcp.ipv4"),
@@ -332,7 +337,8 @@ def test_a_download_is_slow_only_if_it_took_long_enough_to_tell(
 
 
 def test_a_403_that_everybody_gets_says_nothing() -> None:
-    path = reached("a.lab", hop("a.lab", 403, headers={"x-amz-request-id": "1"}))
+    headers = {"cf-ray": "1", **HTML}
+    path = reached("a.lab", hop("a.lab", 403, headers=headers, first="Access denied"))
     (cause,) = diagnose(evidence(facts(path)))
     assert cause.word == "http.cdn"
     assert not diagnose(evidence(facts(path), [endpoint("a.lab", forbidden=True)]))
@@ -373,6 +379,11 @@ def test_the_text_to_hand_on_has_all_that_a_network_team_asks_for() -> None:
         "  Hosts, by HTTPS (TCP ports 443 and 8443):", f"  - a.lab ({V4})",
         f"  - b.lab:8443 ({V4})",
     ]  # fmt: skip
+
+
+def test_where_nothing_was_connected_to_our_address_is_that_towards_the_name_servers() -> None:
+    text = list(lines(unresolved("a.lab", "nxdomain")))
+    assert f"from lab ({OURS4}): these names are denied by {SERVER}" in text[2]
 
 
 def test_what_a_peer_says_cannot_become_a_command() -> None:

@@ -122,6 +122,14 @@ def test_a_silent_address_is_tried_again(lab: Lab, good: int) -> None:
     assert looked and [(one.address, one.failure) for one in looked.again] == [(HERE, None)]
 
 
+def test_an_address_without_a_route_is_not(lab: Lab, good: int) -> None:
+    nowhere = attempt("127.0.0.9", "unreachable", source="")
+    found = structs.replace(reached("localhost", attempts=(attempt(HERE), nowhere)), port=good)
+    around = path.Surroundings({}, (), lab.ca_file)
+    target = path.Target(host="localhost", port=good)
+    assert asyncio.run(second_look.look(found, target, around, other_name="", timeout=1)) is None
+
+
 def test_a_handshake_with_another_name_and_once_more(lab: Lab, good: int) -> None:
     looked = lab.look(cut("localhost", "reset"), good)
     assert looked and looked.other_name and looked.same_name
@@ -142,6 +150,14 @@ def test_an_answer_without_trust_tells_the_time(lab: Lab, good: int) -> None:
     looked = lab.look(untrusted("localhost", 10), good, trust=False)
     assert looked and looked.unverified and looked.unverified.status == 302
     assert looked.unverified.clock_offset == pytest.approx(-1000, abs=3)
+
+
+def test_no_redirect_is_followed_without_trust(lab: Lab) -> None:
+    requests: list[bytes] = []
+    answer = b"HTTP/1.1 302 No\r\nLocation: https://x.lab/\r\nContent-Length: 0\r\n\r\n"
+    with Peer(https(lab.server, answer, requests=requests)) as peer:
+        lab.look(untrusted("localhost", 20), peer.port, trust=False)
+    assert len(requests) == 1
 
 
 def test_a_request_in_small_segments(lab: Lab, good: int) -> None:
