@@ -62,8 +62,8 @@ def _table(report: Report, style: Style) -> str:
         group = result.id.partition(".")[0]
         for index, finding in enumerate(result.findings):
             lines = _wrapped(finding.summary, style, width=finding_width).split("\n")
-            if len(lines) > 1 and _diagnosis(finding, result):
-                lines = [textwrap.shorten(lines[0], finding_width - 4, placeholder="") + " ..."]
+            if _diagnosis(finding, result):  # which has said it all
+                lines = [f"- {text.printable(finding.subject)} ({finding.cause})"]
             status = _styled(finding.status, finding.status, style)
             rows.append([status, result.id if not index else "", lines[0]])
             rows += [["", "", line] for line in lines[1:]]
