@@ -157,6 +157,8 @@ CAUSES = (
     Cause("proxy.needed", "proxy not set", rules.proxy_needed,
           "nothing is reached directly, and a proxy that this host names is not in force here",
           advice.set_proxy),
+    Cause("tcp.no-route", "no route", rules.no_route,
+          "this host has no route to the internet", advice.add_route),
     # Names.
     Cause("dns.no-resolver", "no name server", rules.no_resolver,
           "/etc/resolv.conf names no name server", advice.name_a_server),
@@ -175,8 +177,6 @@ CAUSES = (
     Cause("dns.failed", "name resolution", rules.unresolved, _other, advice.ask_for_dns),
     Cause("dns.sinkhole", "sink hole", rules.sink_hole, _sink_hole, advice.ask_about_sink_hole),
     # Connections.
-    Cause("tcp.no-route", "no route", rules.no_route,
-          "this host has no route to the internet", advice.add_route),
     Cause("tcp.port", "blocked port", rules.port_blocked, _port, advice.ask_for_rule),
     Cause("tcp.unreachable", "forbidden by a router", rules.unreachable,
           "a router or firewall answers that no way leads there (ICMP), on {ports}",

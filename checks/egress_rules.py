@@ -47,6 +47,13 @@ _BLOCK_WORDS = (
 _CDN_HEADERS = ("cf-ray", "x-amz-cf-id", "x-amz-request-id")
 
 
+def no_route(path: Path, evidence: Evidence) -> bool:
+    """This host itself knows no way to any of the addresses, or to any name server."""
+    if ended(path, "resolve", "unreachable"):
+        return bool(path.answers) and not any(answer.source for answer in path.answers)
+    return ended(path, "connect", "unreachable") and not any(one.source for one in path.attempts)
+
+
 # --- Names ----------------------------------------------------------------------------------------
 
 
@@ -104,11 +111,6 @@ def _all_fail(evidence: Evidence, phase: Phase, *reasons: Reason) -> bool:
 
 
 # --- TCP ------------------------------------------------------------------------------------------
-
-
-def no_route(path: Path, evidence: Evidence) -> bool:
-    """This host itself knows no way to any of the addresses."""
-    return ended(path, "connect", "unreachable") and not any(one.source for one in path.attempts)
 
 
 def port_blocked(path: Path, evidence: Evidence) -> bool:

@@ -61,9 +61,10 @@ def _table(report: Report, style: Style) -> str:
             rows.append(SEPARATING_LINE)
         group = result.id.partition(".")[0]
         for index, finding in enumerate(result.findings):
-            lines = _wrapped(finding.summary, style, width=finding_width).split("\n")
+            said, indent = finding.summary, ""
             if _diagnosis(finding, result):  # which has said it all
-                lines = [f"- {text.printable(finding.subject)} ({finding.cause})"]
+                said, indent = f"- {finding.subject} ({finding.cause})", "  "
+            lines = _wrapped(said, style, indent, finding_width).split("\n")
             status = _styled(finding.status, finding.status, style)
             rows.append([status, result.id if not index else "", lines[0]])
             rows += [["", "", line] for line in lines[1:]]

@@ -20,7 +20,7 @@ from biostudio_doctor.host import Host
 from biostudio_doctor.probes import Failure, Reason
 from biostudio_doctor.probes.failures import ProbeError, failure, one_line
 from biostudio_doctor.probes.results import Answer, Lookup, Record
-from biostudio_doctor.probes.tcp import connect, is_address, socket_address
+from biostudio_doctor.probes.tcp import connect, is_address, socket_address, source_address
 
 RECORDS: tuple[Record, ...] = ("A", "AAAA")
 
@@ -94,7 +94,7 @@ async def ask_all(name: str, servers: Sequence[str], *, timeout: float) -> tuple
 async def ask(name: str, record: Record, server: str, *, timeout: float, port: int = 53) -> Answer:
     """Ask one name server one question: by UDP, and by TCP where the answer is truncated."""
     started = time.perf_counter()
-    answer = Answer(server=server, record=record, seconds=0)
+    answer = Answer(server=server, record=record, seconds=0, source=source_address(server, port))
     try:
         with anyio.fail_after(timeout):
             answer = await _exchange(answer, name, port, timeout)

@@ -34,6 +34,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     aliases: tuple[str, ...] = ()  # the CNAME chain
     over_tcp: bool = False  # the UDP answer was truncated
     extended: tuple[str, ...] = ()  # extended errors (RFC 8914), such as "DNSSEC Bogus"
+    source: str = ""  # our own address towards the server; '' without a route
     failure: Failure | None = None
 
 

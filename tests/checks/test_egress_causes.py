@@ -79,6 +79,9 @@ TABLE: dict[str, tuple[EgressFacts, str]] = {
                         "dns.no-resolver"),
     "silent": (facts(unresolved("a.lab", "timeout")), "dns.silent"),
     "unreachable": (facts(unresolved("a.lab", "unreachable")), "dns.silent"),
+    "no route to a name server": (
+        facts(unresolved("a.lab", "unreachable", answer(SERVER, "unreachable", source=""))),
+        "tcp.no-route"),
     "servfail": (facts(unresolved("a.lab", "servfail")), "dns.servfail"),
     "refused to all": (facts(unresolved("a.lab", "refused")), "dns.refused"),
     "refused for one": (facts(unresolved("a.lab", "refused"), GOOD), "dns.filtered"),

@@ -74,8 +74,9 @@ def evidence(gathered: EgressFacts, endpoints: Iterable[Endpoint] = (), *more: A
 def answer(server: str, reason: str = "", record: str = "A", **others: Any) -> Answer:
     problem = Failure("resolve", reason) if reason else None  # type: ignore[arg-type]
     found = () if reason else (V4 if record == "A" else V6,)
+    told = {"source": "10.0.0.9", **others}
     return Answer(server=server, record=record, seconds=1, addresses=found, failure=problem,
-                  **others)  # type: ignore[arg-type]  # fmt: skip
+                  **told)  # type: ignore[arg-type]  # fmt: skip
 
 
 def unresolved(host: str, reason: str, *answers: Answer) -> Path:
