@@ -18,7 +18,7 @@ _TOOLKIT = "https://nvidia.github.io/libnvidia-container"
 _KEYRING = "/usr/share/keyrings/nvidia-container-toolkit-keyring.gpg"
 _DNF5_FEDORA = 41  # the first Fedora whose dnf is version 5
 _OLD_DEBIAN = 12  # an earlier one's docker.io is older than 20.10.10
-_ARCHIVED_DEBIAN = 11  # earlier ones were taken off deb.debian.org, so that apt-get update fails
+_ARCHIVED_DEBIAN = 11  # earlier ones were taken off the mirrors, so that apt-get update fails
 
 
 def docker_engine(machine: Machine) -> Remedy:
