@@ -59,6 +59,16 @@ class CertificateFacts(Struct, frozen=True, kw_only=True):
         alternatives = (*self.dns_names, *self.ip_addresses, self.subject)
         return self.common_name or next(filter(None, alternatives), f"serial {self.serial}")
 
+    def covers(self, host: str) -> bool:
+        """Whether it is for a host: by its alternative names, by the common name without any.
+
+        A wildcard stands for one label, the first (RFC 6125, 6.4.3).
+        """
+        wanted = host.lower().rstrip(".")
+        names = (*self.dns_names, *self.ip_addresses) or (self.common_name,)
+        any_first = f"*.{wanted.partition('.')[2]}"
+        return any(name.lower().rstrip(".") in (wanted, any_first) for name in names)
+
     @property
     def lifetime(self) -> timedelta:
         """From its first to its last moment; negative where the issuer mixed them up."""

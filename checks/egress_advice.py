@@ -13,9 +13,10 @@ from biostudio_doctor.model import Machine, Remedy
 from biostudio_doctor.probes import wording
 from biostudio_doctor.probes.results import Path, Proxy
 
-from .egress_facts import Evidence, issuer, presented, redirect_target
+from .egress_facts import Evidence, issuer
 from .egress_rules import stray
 
+_CLOCK_OFF = 60  # seconds: by less, the times in two logs are still found to be the same
 _STUB = "127.0.0.53"  # systemd-resolved, which asks others
 _ENCODED = "special characters percent-encoded (@ as %40, : as %3A, / as %2F)"
 _AGAIN = ("biostudio-doctor check egress.hosts",)
@@ -96,14 +97,37 @@ class Case:
         names = sorted({issuer(path) for path in self.paths})
         return text.listing(f"'{name}'" for name in names)
 
+    @property
+    def _through(self) -> str:
+        """The proxy and what it said to CONNECT, where the words do not tell already."""
+        path = self.paths[0] if self.paths else None
+        if not (path and path.route.proxy) or path.route.proxy.url in self.seen:
+            return ""
+        said = f"{path.reply.status} {path.reply.phrase}".rstrip() if path.reply else ""
+        told = f" (CONNECT: {said})" if said else ""
+        return f" through the proxy {path.route.proxy.url}{told}"
+
     def request(self, wanted: str, *, hosts: bool = True) -> str:
         """The text to hand on: what was seen, from where, to where, when, and what is wanted."""
         when = self.evidence.facts.observed_at.strftime("%Y-%m-%d %H:%M:%S UTC")
-        lines = ["To hand on:", f"  {when}, from {self.here}: {self.seen}.", f"  Please {wanted}."]
+        clock = self.evidence.agreed_offset
+        if clock is not None and abs(clock) > _CLOCK_OFF:
+            when += f" (this host's clock is {off_by(clock)})"
+        seen = f"  {when}, from {self.here}{self._through}: {self.seen}."
+        lines = ["To hand on:", seen, f"  Please {wanted}."]
         if hosts:
             lines.append(f"  Hosts, by HTTPS ({self.ports}):")
             lines += [f"  - {_place(path)}" for path in self.paths]
         return "\n".join(lines)
+
+
+def off_by(offset: float) -> str:
+    """10 minutes ahead: this host's clock, whose offset is how far others are ahead of it."""
+    seconds = abs(offset)
+    for unit, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name} {'behind' if offset > 0 else 'ahead'}"
+    return f"{seconds:.0f} seconds {'behind' if offset > 0 else 'ahead'}"
 
 
 def _place(path: Path) -> str:
@@ -114,16 +138,24 @@ def _place(path: Path) -> str:
 
 
 def _proxy_hint(case: Case) -> str:
+    if case.first.route.proxy:
+        return ""
     other = case.evidence.facts.other_proxies
     not_in_force = f" Not in force here is {text.listing(other)}." if other else ""
     return (
-        "If only a proxy leads out of here, name it: https_proxy=http://HOST:PORT (under sudo with "
-        f"--preserve-env=https_proxy,no_proxy).{not_in_force}"
+        " If only a proxy leads out of here, name it: https_proxy=http://HOST:PORT (under sudo "
+        f"with --preserve-env=https_proxy,no_proxy).{not_in_force}"
     )
 
 
 def _try(case: Case) -> tuple[str, ...]:
-    return (f"curl -sSI --max-time 10 {quote(case.url)}",)
+    return (f"curl -sSI --max-time 10 {_by_proxy(case)}{quote(case.url)}",)
+
+
+def _by_proxy(case: Case) -> str:
+    """curl's option where the proxy is not of the environment, in which curl looks itself."""
+    through = case.first.route.proxy
+    return f"--proxy {quote(through.url)} " if through and not _in_environment(case) else ""
 
 
 # --- Names ----------------------------------------------------------------------------------------
@@ -142,14 +174,16 @@ def name_a_server(case: Case) -> Remedy:
 def ask_for_dns(case: Case) -> Remedy:
     """The name servers do not answer, or not for public names."""
     servers = text.listing(case.evidence.facts.name_servers) or "the name servers"
-    commands = ["cat /etc/resolv.conf", f"getent hosts {quote(case.first.host)}"]
+    commands = ["cat /etc/resolv.conf", f"getent hosts {quote(case.first.peer)}"]
+    proxy = case.first.route.proxy
+    names = f"the name of the proxy, {proxy.host}" if proxy else "these public names"
     if _STUB in case.evidence.facts.name_servers:
         commands.insert(1, "resolvectl status")
     return Remedy(
-        "See that the name servers of /etc/resolv.conf are the right ones, and have them answer. "
+        "See that the name servers of /etc/resolv.conf are the right ones, and have them answer."
         f"{_proxy_hint(case)}\n"
         + case.request(
-            f"let {servers} answer this host on port 53, UDP and TCP, for these public names",
+            f"let {servers} answer this host on port 53, UDP and TCP, for {names}",
         ),
         tuple(commands),
         as_root=False,
@@ -183,8 +217,55 @@ def mend_resolvers(case: Case) -> Remedy:
     return Remedy(
         f"Take {bad} out of /etc/resolv.conf (where netplan, NetworkManager or DHCP writes it), or "
         "have it mended: each program that happens to ask it fails or waits.\n"
-        + case.request(f"mend {bad}, or name another", hosts=False),
+        + case.request(f"mend {bad} (DNS, port 53), or name another", hosts=bool(case.paths)),
         ("cat /etc/resolv.conf",),
+        as_root=False,
+    )
+
+
+def mend_system_resolver(case: Case) -> Remedy:
+    """A name server knows the name, and getaddrinfo(3) does not find it."""
+    return Remedy(
+        "See that the line 'hosts:' of /etc/nsswitch.conf has dns (or resolve). If it has, answers "
+        "come late or get lost now and then: look again, and see the options in /etc/resolv.conf "
+        "(timeout, attempts).",
+        (
+            "grep '^hosts' /etc/nsswitch.conf",
+            "cat /etc/resolv.conf",
+            f"getent hosts {quote(case.first.peer)}",
+        ),
+        as_root=False,
+    )
+
+
+def start_resolver(case: Case) -> Remedy:
+    """Port 53 of a name server is closed."""
+    from ipaddress import ip_address
+
+    servers = case.evidence.facts.name_servers
+    if not servers or not all(ip_address(one.partition("%")[0]).is_loopback for one in servers):
+        return ask_for_dns(case)
+    if _STUB in servers and case.machine.systemd:
+        return Remedy(
+            "The resolver of this host itself is not running: start it.",
+            distribution.service(case.machine, "restart", "systemd-resolved"),
+        )
+    return Remedy(
+        "The resolver of this host itself is not running: start it, or name another name server "
+        "in /etc/resolv.conf.",
+        ("cat /etc/resolv.conf", "ss -lnu"),
+        as_root=False,
+    )
+
+
+def mend_hosts(case: Case) -> Remedy:
+    """This host itself knows better than the name servers."""
+    names = sorted({path.host for path in case.paths})
+    wanted = " ".join(f"-e {quote(name)}" for name in names)
+    return Remedy(
+        "Take the entry out of /etc/hosts; if none is there, see which source the line 'hosts:' of "
+        "/etc/nsswitch.conf names before dns. If a mirror of your own is meant, it must answer.",
+        (f"grep -nF {wanted} /etc/hosts", "grep '^hosts' /etc/nsswitch.conf"),
         as_root=False,
     )
 
@@ -207,7 +288,7 @@ def ask_about_sink_hole(case: Case) -> Remedy:
 def add_route(case: Case) -> Remedy:
     """No route leads out of this host."""
     return Remedy(
-        "Give this host a default route by a gateway of its network; the network team knows it. "
+        "Give this host a default route by a gateway of its network; the network team knows it."
         f"{_proxy_hint(case)}",
         ("ip route", "ip -6 route"),
         as_root=False,
@@ -217,7 +298,7 @@ def add_route(case: Case) -> Remedy:
 def ask_for_rule(case: Case) -> Remedy:
     """A firewall stands in the way."""
     return Remedy(
-        f"Have a firewall rule made. {_proxy_hint(case)}\n"
+        f"Have a firewall rule made.{_proxy_hint(case)}\n"
         + case.request(
             f"allow {case.ports} outbound from this host to these hosts, by name: their addresses "
             "change",
@@ -326,12 +407,40 @@ def ask_proxy_team(case: Case) -> Remedy:
     )
 
 
+def ask_for_proxys_way(case: Case) -> Remedy:
+    """The proxy itself does not get out."""
+    return Remedy(
+        "Whoever runs the proxy must see to its own way out: its DNS, and the firewall before it. "
+        f"If {case.proxy.url} is not the proxy of {case.here}, correct {_variable(case)}.\n"
+        + case.request("let the proxy itself resolve and reach these hosts")
+    )
+
+
+def sign_in_at_proxy(case: Case) -> Remedy:
+    """A redirect in answer to CONNECT."""
+    return Remedy(
+        "The proxy wants somebody to sign in by a browser, which a server cannot do: have this "
+        "host exempted, or get a user name and a password for it.\n"
+        + case.request(f"let {case.here} connect (CONNECT) to these hosts without a login page")
+    )
+
+
+def wait_for_proxy(case: Case) -> Remedy:
+    """429 in answer to CONNECT."""
+    return Remedy(
+        "Try again later; if it lasts, ask whoever runs the proxy for a higher limit.\n"
+        + case.request(f"let {case.here} make more connections (CONNECT) to these hosts"),
+        _AGAIN,
+        as_root=False,
+    )
+
+
 def ask_about_proxy(case: Case) -> Remedy:
     """The proxy is not there, or is none."""
     return Remedy(
         f"Correct {_variable(case)} if {case.proxy.url} is not the proxy of {case.here}; if it "
         "is, whoever runs it must let this host connect.\n"
-        + case.request(f"tell which proxy is for {case.here}, or mend this one", hosts=False),
+        + case.request(f"tell which proxy is for {case.here}, or mend this one"),
         _export(case, "http://HOST:PORT"),
         as_root=False,
     )
@@ -350,8 +459,12 @@ def _variable(case: Case) -> str:
 
 
 def _export(case: Case, value: str) -> tuple[str, ...]:
-    name = _variable(case)
-    return (f"export {name}={quote(value)}",) if name.isidentifier() else ()
+    return (f"export {_variable(case)}={quote(value)}",) if _in_environment(case) else ()
+
+
+def _in_environment(case: Case) -> bool:
+    """Whether a variable names the proxy, and not the configuration."""
+    return _variable(case).isidentifier()
 
 
 # --- TLS ------------------------------------------------------------------------------------------
@@ -359,20 +472,35 @@ def _export(case: Case, value: str) -> tuple[str, ...]:
 
 def install_authority(case: Case) -> Remedy:
     """A device looks into TLS."""
-    bundle = _BUNDLES.get(distribution.family(case.machine), _BUNDLE)
-    name = case.issuers
     return Remedy(
-        f"Have the certificate of {name} from the network team, as site-ca.crt in PEM, and install "
-        "it on this host as below. conda has a list of its own: `conda config --system --set "
-        f"ssl_verify {bundle}`. Containers do not see the host's: give them `--volume "
-        f"{bundle}:/site-ca.crt:ro --env REQUESTS_CA_BUNDLE=/site-ca.crt --env "
-        "SSL_CERT_FILE=/site-ca.crt`. `openssl s_client -showcerts -connect "
-        f"{case.place}` shows what is presented.\n"
+        f"Have the certificate of {case.issuers} from the network team, as site-ca.crt in PEM, and "
+        f"install it on this host as below. {_beyond_the_host(case)} "
+        f"`{_shown(case, '-showcerts')}` shows what is presented.\n"
         + case.request(
             "exempt these hosts from TLS inspection, or give us the certificate of the inspecting "
             "device's authority",
         ),
         distribution.trust_authority(case.machine, "site-ca.crt"),
+    )
+
+
+def pass_authority_on(case: Case) -> Remedy:
+    """This host trusts the device already."""
+    return Remedy(
+        f"{_beyond_the_host(case)} Or have the hosts exempted.\n"
+        + case.request("exempt these hosts from TLS inspection"),
+        (_shown(case, "-showcerts"),),
+        as_root=False,
+    )
+
+
+def _beyond_the_host(case: Case) -> str:
+    """What has authorities of its own, and how it is given the host's."""
+    bundle = _BUNDLES.get(distribution.family(case.machine), _BUNDLE)
+    return (
+        f"conda has a list of its own: `conda config --system --set ssl_verify {bundle}`. "
+        f"Containers do not see the host's: give them `--volume {bundle}:/site-ca.crt:ro --env "
+        "REQUESTS_CA_BUNDLE=/site-ca.crt --env SSL_CERT_FILE=/site-ca.crt`."
     )
 
 
@@ -400,15 +528,35 @@ def set_clock(case: Case) -> Remedy:
 
 def tell_owner(case: Case) -> Remedy:
     """A certificate that is at fault at the other end, or on the way."""
-    leaf = presented(case.first)
-    until = f" It ended on {leaf.not_after:%Y-%m-%d}." if leaf else ""
     return Remedy(
-        f"The certificate itself is at fault, issued by {case.issuers}.{until} If that is your "
+        f"The certificate itself is at fault, issued by {case.issuers}. If that is your "
         "site's name, its TLS inspection is out of order; if not, tell support@bioturing.com.\n"
         + case.request("see that nothing on the way replaces these certificates"),
-        (f"openssl s_client -connect {quote(case.place)} </dev/null",),
+        (_shown(case),),
         as_root=False,
     )
+
+
+def ask_for_intermediate(case: Case) -> Remedy:
+    """The other end sends its own certificate alone."""
+    return Remedy(
+        f"The other end must send the intermediate certificate of {case.issuers} as well. If no "
+        "device of your site answers here, tell support@bioturing.com.\n"
+        + case.request(
+            "see whether a device on the way answers here, and have it send the whole chain of "
+            "certificates"
+        ),
+        (_shown(case, "-showcerts"),),
+        as_root=False,
+    )
+
+
+def _shown(case: Case, *options: str) -> str:
+    """The command that shows the certificates, through the proxy if there is one."""
+    through = case.first.route.proxy
+    by = ("-proxy", quote(str(Endpoint(through.host, through.port)))) if through else ()
+    words = ("openssl s_client", *options, *by, "-connect", quote(case.place), "</dev/null")
+    return " ".join(words)
 
 
 def ask_who_answers(case: Case) -> Remedy:
@@ -440,7 +588,7 @@ def ask_for_passage(case: Case) -> Remedy:
 
 def sign_in(case: Case) -> Remedy:
     """A captive portal."""
-    target = redirect_target(case.first)
+    target = case.evidence.redirect_target(case.first)
     place = f" ({target[0]}://{target[1]}/)" if target else ""
     return Remedy(
         f"Sign this host in at the portal{place}, or have it exempted from it.\n"

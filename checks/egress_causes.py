@@ -15,7 +15,7 @@ from biostudio_doctor.probes.results import Path
 from . import egress_advice as advice
 from . import egress_rules as rules
 from .egress_advice import Case
-from .egress_facts import Evidence, presented, redirect_target
+from .egress_facts import Evidence, presented, validity
 
 
 class Cause(NamedTuple):
@@ -47,12 +47,28 @@ class Cause(NamedTuple):
 
 
 def _sink_hole(case: Case) -> str:
+    return f"DNS leads to {_no_public_address(case)}"
+
+
+def _hosts_entry(case: Case) -> str:
+    return (
+        f"this host's own /etc/hosts (or what else /etc/nsswitch.conf names) leads to "
+        f"{_no_public_address(case)}; the name servers give other addresses"
+    )
+
+
+def _no_public_address(case: Case) -> str:
     found = dict.fromkeys(
         address for path in case.paths if path.lookup for address in path.lookup.addresses
     )
-    return (
-        f"DNS leads to {text.listing(found)}, which is no public address, and nothing works there"
-    )
+    connected = any(not attempt.failure for path in case.paths for attempt in path.attempts)
+    problem = case.first.failure
+    if connected and problem and problem.phase != "connect":
+        end = f"{wording.PHASES[problem.phase]} fails there"
+    else:
+        end = "something answers there, but not all is well" if connected else "nothing works there"
+    which = "which are no public addresses" if len(found) > 1 else "which is no public address"
+    return f"{text.listing(found)}, {which}, and {end}"
 
 
 def _servfail(case: Case) -> str:
@@ -66,6 +82,53 @@ def _bad_resolvers(case: Case) -> str:
     return f"of the name servers in /etc/resolv.conf {said}, while another one answers"
 
 
+def _knowing(case: Case) -> str:
+    knowing = dict.fromkeys(
+        answer.server for path in case.paths for answer in path.answers if answer.addresses
+    )
+    some = len({path.peer for path in case.paths}) > 1
+    names, them = ("these names", "them") if some else ("the name", "it")
+    return (
+        f"{text.listing(knowing)} {'know' if len(knowing) > 1 else 'knows'} {names}, but this "
+        f"system's own resolver does not find {them}"
+    )
+
+
+def _filtered(case: Case) -> str:
+    reasons = (path.failure.reason for path in case.paths if path.failure)
+    codes = dict.fromkeys(_CODES[reason] for reason in reasons)
+    others = any(one.lookup and one.lookup.addresses for one in case.evidence.direct)
+    found = ", while others are found" if others else ""
+    return f"these names are denied by {case.servers} ({text.listing(codes)}){found}"
+
+
+#: How a name server denies a name, in its own terms.
+_CODES: Mapping[str, str] = {
+    "nxdomain": "NXDOMAIN",
+    "no-address": "an answer without addresses",
+    "refused": "REFUSED",
+}
+
+
+def _dropped(case: Case) -> str:
+    waited = max((one.seconds for path in case.paths for one in path.attempts), default=0)
+    return (
+        f"no answer comes from {case.ports} within {wording.duration(waited)}, as if a firewall "
+        "drops the packets"
+    )
+
+
+def _some_addresses(case: Case) -> str:
+    tried = [one for path in case.paths for one in path.attempts]
+    dead = dict.fromkeys(one.address for one in tried if one.failure)
+    alive = dict.fromkeys(one.address for one in tried if not one.failure)
+    return (
+        "only some of the addresses of a name connect, so downloads fail by chance: no answer "
+        f"comes from {text.listing(dead)}, while {text.listing(alive)} "
+        f"{'connects' if len(alive) == 1 else 'connect'}"
+    )
+
+
 def _port(case: Case) -> str:
     other = case.evidence.look(case.first).tried_port
     return f"{case.ports} is blocked, while port {other} of the same addresses connects"
@@ -75,15 +138,14 @@ def _clock(case: Case) -> str:
     offset = case.evidence.clock_offset(case.first)
     if not offset:
         return "this host's clock is wrong: no certificate is in time by it"
-    days, hours = abs(offset) / 86400, abs(offset) / 3600
-    wrong = f"{days:.0f} days" if days >= 2 else f"{hours:.0f} hours"
-    return f"this host's clock is {wrong} {'behind' if offset > 0 else 'ahead'} of the servers'"
+    side = "behind" if offset > 0 else "ahead of"
+    return f"this host's clock is {advice.off_by(offset).rpartition(' ')[0]} {side} the servers'"
 
 
 def _expired(case: Case) -> str:
-    leaf = presented(case.first)
-    last = f", valid until {leaf.not_after:%Y-%m-%d}" if leaf else ""
-    return f"the certificate is out of time (issued by {case.issuers}{last})"
+    when = validity(case.first, case.evidence.facts.observed_at)
+    known = f"issued by {case.issuers}{f'; {when}' if when else ''}"
+    return f"the certificate is out of time ({known})"
 
 
 def _wrong_name(case: Case) -> str:
@@ -94,9 +156,15 @@ def _wrong_name(case: Case) -> str:
 def _intercepted(case: Case) -> str:
     unrelated = len({case.evidence.endpoint(path).domain for path in case.paths}) > 1
     of = "unrelated hosts" if unrelated else "the host"
+    public = rules.is_public(case.first)
+    why = "and by no one else" if public else "which is no public authority"
+    return f"TLS is intercepted: the certificates of {of} are issued by {case.issuers}, {why}"
+
+
+def _intercepted_and_trusted(case: Case) -> str:
     return (
-        f"TLS is intercepted: the certificates of {of} are issued by {case.issuers}, which is no "
-        "public authority"
+        f"TLS is intercepted by '{rules.top_issuer(case.first)}', which this host trusts; conda "
+        "and containers do not know it by themselves"
     )
 
 
@@ -105,10 +173,36 @@ def _proxy_away(case: Case) -> str:
     return wording.failed(case.first, problem) if problem else ""
 
 
+def _upstream(case: Case) -> str:
+    proxy = case.proxy.url
+    details = [path.failure.detail for path in case.paths if path.failure and path.reply]
+    waited = max(path.seconds.get("proxy", 0) for path in case.paths)
+    silence = f"did not answer CONNECT for {wording.duration(waited)}"
+    if not details:
+        return f"the proxy {proxy} accepts the connection and {silence}: its own DNS or firewall"
+    said = text.listing(dict.fromkeys(details))
+    also = f", or {silence}" if len(details) < len(case.paths) else ""
+    return f"the proxy {proxy} cannot connect to these hosts itself ({said}){also}"
+
+
 def _portal(case: Case) -> str:
-    target = redirect_target(case.first)
-    where = f"{target[0]}://{target[1]}" if target else "elsewhere"
-    return f"a captive portal answers instead, and redirects to {where}"
+    target = case.evidence.redirect_target(case.first)
+    if not target:
+        return "a captive portal answers instead (HTTP 511)"
+    name = f"[{target[1]}]" if ":" in target[1] else target[1]
+    return f"a captive portal or filter answers instead, and redirects to {target[0]}://{name}"
+
+
+def _block_page(case: Case) -> str:
+    answer = case.evidence.first_answer(case.first)
+    if not (answer and rules.one_answers_for_all(case.first, case.evidence)):
+        return "a page of a web filter comes instead of the content"
+    told = {"Server": answer.headers.get("server"), "Via": answer.headers.get("via")}
+    signs = "".join(f", {name}: {value}" for name, value in told.items() if value)
+    return (
+        f"something in between answers for unrelated hosts, with one and the same HTTP "
+        f"{answer.status}{signs}"
+    )
 
 
 def _cdn(case: Case) -> str:
@@ -164,8 +258,12 @@ CAUSES = (
           "/etc/resolv.conf names no name server", advice.name_a_server),
     Cause("dns.bad-resolver", "bad name server", rules.bad_resolver,
           _bad_resolvers, advice.mend_resolvers),
+    Cause("dns.system", "this system's resolver", rules.system_resolver,
+          _knowing, advice.mend_system_resolver),
     Cause("dns.servfail", "failing name resolution", rules.servfail,
           _servfail, advice.ask_for_upstream),
+    Cause("dns.closed", "no service on port 53", rules.nothing_listens,
+          "nothing listens on port 53 of {servers}", advice.start_resolver),
     Cause("dns.refused", "refusing name servers", rules.refuses_all,
           "this host is refused an answer by {servers}", advice.ask_for_dns),
     Cause("dns.silent", "silent name servers", rules.silent_resolver,
@@ -173,8 +271,10 @@ CAUSES = (
     Cause("dns.no-public-names", "no public names", rules.no_public_names,
           "no public name at all is known to {servers}", advice.ask_for_dns),
     Cause("dns.filtered", "filtered names", rules.name_filtered,
-          "these names are denied by {servers}, while others are found", advice.ask_for_names),
+          _filtered, advice.ask_for_names),
     Cause("dns.failed", "name resolution", rules.unresolved, _other, advice.ask_for_dns),
+    Cause("dns.hosts-file", "entry in /etc/hosts", rules.hosts_entry,
+          _hosts_entry, advice.mend_hosts),
     Cause("dns.sinkhole", "sink hole", rules.sink_hole, _sink_hole, advice.ask_about_sink_hole),
     # Connections.
     Cause("tcp.port", "blocked port", rules.port_blocked, _port, advice.ask_for_rule),
@@ -184,7 +284,7 @@ CAUSES = (
     Cause("tcp.refused", "refused connections", rules.refused,
           "connections to {ports} are refused (TCP reset)", advice.ask_for_rule),
     Cause("tcp.dropped", "dropped packets", rules.dropped,
-          "no answer comes from {ports}, as if a firewall drops the packets", advice.ask_for_rule),
+          _dropped, advice.ask_for_rule),
     Cause("tcp.failed", "connections", rules.unconnected, _other, advice.ask_for_rule),
     Cause("tcp.mtu", "large packets lost", rules.large_packets_vanish,
           "small packets pass and large ones vanish on the way (MTU black hole)", advice.mend_mtu),
@@ -200,8 +300,13 @@ CAUSES = (
     Cause("proxy.auth", "proxy wants a password", rules.proxy_auth,
           _proxy_away, advice.give_credentials),
     Cause("proxy.upstream", "proxy cannot get out", rules.proxy_upstream,
-          "the proxy {proxy} cannot connect to these hosts itself ({detail})",
-          advice.ask_proxy_team),
+          _upstream, advice.ask_for_proxys_way),
+    Cause("proxy.login", "login page of the proxy", rules.proxy_login,
+          "the proxy {proxy} redirects to a page of its own instead of connecting ({detail}), as "
+          "where a user must sign in", advice.sign_in_at_proxy),
+    Cause("proxy.busy", "too many requests for the proxy", rules.proxy_busy,
+          "the proxy {proxy} has had too many requests from here ({detail})",
+          advice.wait_for_proxy),
     Cause("proxy.denied", "denied by the proxy", rules.proxy_denied,
           "the proxy {proxy} refuses these hosts by its policy ({detail})", advice.ask_proxy_team),
     Cause("proxy.failed", "proxy out of order", rules.proxy_failed,
@@ -209,10 +314,14 @@ CAUSES = (
     # TLS.
     Cause("tls.clock", "wrong clock", rules.wrong_clock, _clock, advice.set_clock),
     Cause("tls.expired", "expired certificate", rules.expired, _expired, advice.tell_owner),
+    # Who says in HTTP what he is, behind whatever certificate.
+    Cause("http.portal", "captive portal", rules.portal, _portal, advice.sign_in),
+    Cause("http.block-page", "block page", rules.block_page, _block_page, advice.ask_web_filter),
     Cause("tls.name", "certificate of another name", rules.wrong_name,
           _wrong_name, advice.ask_who_answers),
     Cause("tls.chain", "incomplete chain", rules.intermediate_missing,
-          "the certificate comes without that of its issuer, {issuers}", advice.tell_owner),
+          "the certificate comes without that of its issuer, {issuers}",
+          advice.ask_for_intermediate),
     Cause("tls.bundle", "system CA bundle", rules.bad_bundle,
           "this system does not know public authorities ({issuers}): its bundle is old or broken",
           advice.update_bundle),
@@ -232,11 +341,8 @@ CAUSES = (
     Cause("tls.cut", "cut TLS", rules.tls_cut, _other, advice.ask_for_passage),
     # HTTP.
     Cause("http.failed", "no HTTP answer", rules.no_http, _other, advice.ask_for_passage),
-    Cause("http.portal", "captive portal", rules.portal, _portal, advice.sign_in),
     Cause("http.cdn", "refused by the CDN", rules.refused_by_cdn,
           _cdn, advice.ask_the_cdn, warns=True),
-    Cause("http.block-page", "block page", rules.block_page,
-          "a page of a web filter comes instead of the content", advice.ask_web_filter),
     Cause("http.redirect", "blocked redirect", rules.redirect_fails,
           _redirect, advice.allow_redirect, warns=True),
     Cause("http.server", "fault of the other end", rules.server_error,
@@ -246,9 +352,11 @@ CAUSES = (
     Cause("tcp.ipv6", "IPv6 leads nowhere", rules.ipv6_dead,
           "IPv6 gives no connection, while IPv4 does", advice.ask_for_family, warns=True),
     Cause("tcp.some-addresses", "some addresses blocked", rules.some_addresses_dead,
-          "only some of the addresses of a name connect, so downloads fail by chance",
-          advice.ask_for_rule, warns=True),
+          _some_addresses, advice.ask_for_rule, warns=True),
     Cause("http.slow", "slow downloads", rules.slow, _slow, advice.find_the_narrow, warns=True),
+    # Last, for it stays where the others can be mended.
+    Cause("tls.intercepted-trusted", "intercepted TLS, trusted", rules.intercepted_and_trusted,
+          _intercepted_and_trusted, advice.pass_authority_on, warns=True),
 )  # fmt: skip
 
 BY_WORD: Mapping[str, Cause] = {cause.word: cause for cause in CAUSES}

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from biostudio_doctor.certificates import CertificateFacts
 from biostudio_doctor.probes import Phase, Reason
-from biostudio_doctor.probes.results import Answer, Attempt, Download, Path, SecondLook
+from biostudio_doctor.probes.results import Answer, Attempt, Download, Hop, Path, SecondLook
 from biostudio_doctor.requirements import Endpoint, Quantity, Requirements
 
 #: Where no public name leads: this host itself, networks that are not routed on the internet, and
@@ -17,6 +17,8 @@ _NOT_PUBLIC = (
     "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
     "172.16.0.0/12", "192.168.0.0/16", "::/128", "::1/128", "fc00::/7", "fe80::/10",
 )  # fmt: skip
+
+_AGREE = 60  # seconds that the clocks of several hosts may differ by
 
 #: Answers of a name server that were meant, unlike silence.
 _SAID: tuple[Reason, ...] = ("nxdomain", "refused", "no-address")
@@ -91,12 +93,13 @@ class Evidence:
     def _bad(self, server: str) -> str:
         answers = [answer for path in self.paths for answer in path.answers]
         own = [answer for answer in answers if answer.server == server]
-        wrong = [answer for path in self.paths for answer in _contradicted(path, server)]
-        reasons = [answer.failure.reason for answer in wrong if answer.failure]
-        telling = next((reason for reason in reasons if reason in _SAID), None)
-        if not telling and reasons and not any(answer.addresses for answer in own):
-            telling = reasons[0]
-        return _DOING.get(telling, "gives no proper answer") if telling else ""
+        wrong = [
+            (answer, path.peer) for path in self.paths for answer in _contradicted(path, server)
+        ]
+        telling = next((one for one in wrong if _reason(one[0]) in _SAID), None)
+        if not telling and wrong and not any(answer.addresses for answer in own):
+            telling = wrong[0]
+        return f"{_does(telling[0])} (asked for {telling[1]})" if telling else ""
 
     # --- TLS --------------------------------------------------------------------------------------
 
@@ -109,10 +112,25 @@ class Evidence:
         """Who issued the certificates that were presented on some ways."""
         return {name for path in paths if (name := issuer(path))}
 
+    def misnamed(self, path: Path) -> bool:
+        """Whether the certificate that was presented is for other hosts than this one."""
+        leaf = presented(path)
+        return leaf is not None and not leaf.covers(path.host)
+
     def clock_offset(self, path: Path) -> float | None:
         """Seconds that the clock of a host, or else of any, is ahead of this one's."""
         known = (_offset(one, self.look(one)) for one in (path, *self.paths))
         return next((offset for offset in known if offset is not None), None)
+
+    @cached_property
+    def agreed_offset(self) -> float | None:
+        """The same where several hosts agree on it, to a minute."""
+        known = sorted(
+            offset for path in self.paths if (offset := _offset(path, self.look(path))) is not None
+        )
+        if len(known) < 2 or known[-1] - known[0] > _AGREE:
+            return None
+        return known[len(known) // 2]
 
     def valid_by_other_clock(self, path: Path) -> bool | None:
         """Whether the certificate is in time by the other end's clock; None if that is unknown."""
@@ -138,8 +156,21 @@ class Evidence:
         return {
             site(path.host)
             for path in self.paths
-            if (target := redirect_target(path)) and site(target[1]) == site(host)
+            if (target := self.redirect_target(path)) and site(target[1]) == site(host)
         }
+
+    def redirect_target(self, path: Path) -> tuple[str, str] | None:
+        """Scheme and host that the first answer redirects to, or else that without verification."""
+        if path.exchange:
+            hops = path.exchange.hops
+            return _place(hops[1].url if len(hops) > 1 else path.exchange.left_at)
+        return _place(self.look(path).unverified_left_at)
+
+    def first_answer(self, path: Path) -> Hop | None:
+        """What the host, or whoever stands in its place, said: without verification if need be."""
+        if path.exchange:
+            return path.exchange.answer if not path.failure else None
+        return self.look(path).unverified
 
 
 def ended(path: Path, phase: Phase, *reasons: Reason) -> bool:
@@ -159,12 +190,23 @@ def issuer(path: Path) -> str:
     return (leaf.issuer_name or leaf.issuer) if leaf else ""
 
 
+def validity(path: Path, when: datetime) -> str:
+    """What is wrong with the time of the first certificate that is out of time, in words."""
+    for certificate in path.tls.chain if path.tls else ():
+        of = "" if certificate is presented(path) else f"'{certificate.name}' above it is "
+        if when < certificate.not_before:
+            return f"{of}not valid before {certificate.not_before:%Y-%m-%d}"
+        if when > certificate.not_after:
+            return f"{of}valid until {certificate.not_after:%Y-%m-%d} only"
+    return ""
+
+
 def leads_nowhere_public(path: Path) -> bool:
     """Whether a name has only addresses that no public name has."""
     if not path.lookup or path.route.proxy or _is_local(path.host):
         return False
     found = path.lookup.addresses
-    return bool(found) and all(_not_public(address) for address in found)
+    return bool(found) and not any(is_public_address(address) for address in found)
 
 
 def family_state(path: Path, family: str) -> bool | None:
@@ -181,12 +223,8 @@ def is_routed(attempt: Attempt) -> bool:
     return bool(attempt.source) and not attempt.source.lower().startswith("fe80")
 
 
-def redirect_target(path: Path) -> tuple[str, str] | None:
-    """Scheme and host that the first answer redirects to."""
-    if not path.exchange:
-        return None
-    hops = path.exchange.hops
-    url = hops[1].url if len(hops) > 1 else path.exchange.left_at
+def _place(url: str) -> tuple[str, str] | None:
+    """Scheme and host of a URL; None without one."""
     scheme, _, rest = url.partition("://")
     host = rest.partition("/")[0]
     host = host.partition("]")[0].strip("[") if host.startswith("[") else host.partition(":")[0]
@@ -207,6 +245,13 @@ def _contradicted(path: Path, server: str) -> Iterator[Answer]:
             yield answer
 
 
+def _does(answer: Answer) -> str:
+    reason = _reason(answer)
+    if reason == "refused" and answer.code != "REFUSED":
+        return "has nothing that listens on port 53"
+    return _DOING.get(reason, "gives no proper answer") if reason else ""
+
+
 def _reason(answer: Answer) -> Reason | None:
     return answer.failure.reason if answer.failure else None
 
@@ -216,19 +261,25 @@ def _offset(path: Path, look: SecondLook) -> float | None:
     return answer.clock_offset if answer else None
 
 
-def _not_public(address: str) -> bool:
+def is_public_address(address: str) -> bool:
+    """Whether a public name may have an address."""
     from ipaddress import ip_address, ip_network
 
     found = ip_address(address.partition("%")[0])
-    return any(found in ip_network(network) for network in _NOT_PUBLIC)
+    return not any(found in ip_network(network) for network in _NOT_PUBLIC)
 
 
 def _is_local(host: str) -> bool:
     """A name that is this host's by definition (RFC 6761), or an address, which none resolved."""
+    return host == "localhost" or host.endswith(".localhost") or is_address(host)
+
+
+def is_address(host: str) -> bool:
+    """Whether it is an IP address, and no name."""
     from ipaddress import ip_address
 
     try:
         ip_address(host.partition("%")[0])
     except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        return False
     return True

@@ -14,7 +14,7 @@ from biostudio_doctor.host.proxies import ProxyFacts, Reach, Setting, look
 from biostudio_doctor.model import Finding, Remedy, Status
 from biostudio_doctor.requirements import Requirements
 
-from .egress_proxy_engine import judge_engine
+from .egress_proxy_engine import export, judge_engine
 
 _SHOWN = 4  # settings that are named; of more, only the number is told
 
@@ -111,7 +111,7 @@ def _bad_setting(variable: str, bad: Setting) -> Finding:
             observed="SOCKS",
             expected="http://HOST:PORT",
             remedy=Remedy("Ask the network team for an HTTP proxy."),
-            cause="proxy.scheme",
+            cause="proxy.socks",
         )
     return Finding(
         Status.FAIL,
@@ -122,7 +122,7 @@ def _bad_setting(variable: str, bad: Setting) -> Finding:
         remedy=Remedy(
             "Correct it: http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT with special "
             "characters percent-encoded (@ as %40, : as %3A, / as %2F).",
-            _export(variable, "http://HOST:PORT"),
+            (export(variable, "http://HOST:PORT"),),
             as_root=False,
         ),
         cause="proxy.bad-setting",
@@ -157,7 +157,7 @@ def _https_scheme(variable: str, setting: Setting) -> Finding:
         expected=plain,
         remedy=Remedy(
             f"Write http:// there, unless the proxy really speaks TLS.{user}",
-            _export(variable, plain),
+            (export(variable, plain),),
             as_root=False,
         ),
         cause="proxy.scheme",
@@ -174,15 +174,11 @@ def _http_only(setting: Setting) -> Finding:
         observed="not set",
         remedy=Remedy(
             "If only that proxy leads out, name it for https, too.",
-            _export("https_proxy", value),
+            (export("https_proxy", value),),
             as_root=False,
         ),
         cause="proxy.elsewhere",
     )
-
-
-def _export(variable: str, value: str) -> tuple[str, ...]:
-    return (f"export {variable}={value} {variable.upper()}={value}",)
 
 
 # --- This host's own addresses --------------------------------------------------------------------
@@ -202,8 +198,7 @@ def _judge_reaches(facts: ProxyFacts) -> Iterator[Finding]:
 
 
 def _missed(facts: ProxyFacts, missed: list[Reach]) -> Finding:
-    entries = [part.strip() for part in facts.no_proxy.split(",") if part.strip()]
-    value = ",".join(dict.fromkeys([*entries, *(reach.address for reach in missed)]))
+    value = ",".join(dict.fromkeys([*facts.exempt, *(reach.address for reach in missed)]))
     programs = dict.fromkeys(name for reach in missed for name in reach.proxied_by)
     old = any(reach.by_range for reach in missed)
     why = "; the curl of this host is too old to understand a range (CIDR)" if old else ""
@@ -218,7 +213,7 @@ def _missed(facts: ProxyFacts, missed: list[Reach]) -> Finding:
             "Set it here and where the proxy is set (/etc/environment), and give BioStudio's "
             "installer the same value for NO_PROXY; its own default knows few networks. The "
             "container bioproxy must have no proxy variables at all.",
-            (f"export no_proxy='{value}' NO_PROXY='{value}'",),
+            (export("no_proxy", value),),
             as_root=False,
         ),
         cause="proxy.no-proxy-lan",
@@ -254,7 +249,7 @@ def _judge_elsewhere(facts: ProxyFacts) -> Iterator[Finding]:
             "If only that proxy leads out, set the variables here before you install anything, or "
             f"log in again where they are set already.{sudo if facts.by_sudo else ''}",
             (
-                *_export("https_proxy", url),
+                export("https_proxy", url),
                 "sudo --preserve-env=https_proxy,http_proxy,no_proxy biostudio-doctor check",
             ),
             as_root=False,

@@ -1,6 +1,7 @@
 """What egress.proxy says of the container engine, which pulls images with a proxy of its own."""
 
 from collections.abc import Iterator, Mapping
+from shlex import quote
 
 from biostudio_doctor.distribution import family, service
 from biostudio_doctor.host.proxies import EngineProxy, ProxyFacts, Setting
@@ -8,6 +9,11 @@ from biostudio_doctor.model import Finding, Machine, Remedy, Status
 
 _SUBJECT, _CAUSE = "engine", "proxy.engine"
 _LEAST = "localhost,127.0.0.1"
+
+
+def export(variable: str, value: str) -> str:
+    """The command that sets a variable in both cases."""
+    return f"export {variable}={quote(value)} {variable.upper()}={quote(value)}"
 
 
 def judge_engine(facts: ProxyFacts, machine: Machine) -> Iterator[Finding]:
@@ -73,7 +79,7 @@ def _only_engine(name: str, has: str) -> Finding:
         observed=has,
         remedy=Remedy(
             "If only that proxy leads out, set it here, too.",
-            (f"export https_proxy={has} HTTPS_PROXY={has}",),
+            (export("https_proxy", has),),
             as_root=False,
         ),
         cause=_CAUSE,
@@ -95,16 +101,27 @@ def _same_proxy(facts: ProxyFacts, engine: EngineProxy, wanted: str, machine: Ma
 
 def _drop_in(engine: EngineProxy, variables: Mapping[str, str]) -> tuple[str, ...]:
     directory = f"/etc/systemd/system/{engine.unit}.d"
-    lines = " ".join(f"'Environment=\"{name}={value}\"'" for name, value in variables.items())
+    lines = [f'Environment="{name}={_escaped(value)}"' for name, value in variables.items()]
     return (
         f"mkdir -p {directory}",
-        f"printf '%s\\n' '[Service]' {lines} > {directory}/http-proxy.conf",
+        f"{_print('[Service]', *lines)} > {directory}/http-proxy.conf",
     )
+
+
+def _escaped(value: str) -> str:
+    """What means the value between double quotes (systemd.syntax(7); systemd.unit(5) for %)."""
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("%", "%%")
 
 
 def _start_file(variables: Mapping[str, str], machine: Machine) -> tuple[str, ...]:
     file = "/etc/conf.d/docker" if family(machine) == "alpine" else "/etc/default/docker"
-    return tuple(f"echo 'export {name}=\"{value}\"' >> {file}" for name, value in variables.items())
+    lines = [f"export {name}={quote(value)}" for name, value in variables.items()]
+    return (f"{_print(*lines)} >> {file}",)
+
+
+def _print(*lines: str) -> str:
+    """Not by echo, which heeds backslashes in some shells."""
+    return f"printf '%s\\n' {' '.join(map(quote, lines))}"
 
 
 def _restarted(engine: EngineProxy, machine: Machine) -> tuple[str, ...]:
@@ -114,9 +131,8 @@ def _restarted(engine: EngineProxy, machine: Machine) -> tuple[str, ...]:
 
 def _no_proxy(facts: ProxyFacts) -> str:
     """What this shell exempts, and this very host."""
-    given = [part.strip() for part in facts.no_proxy.split(",") if part.strip()]
     own = [reach.address for reach in facts.reaches if reach.proxied_by]
-    return ",".join(dict.fromkeys([*(given or _LEAST.split(",")), *own]))
+    return ",".join(dict.fromkeys([*(facts.exempt or _LEAST.split(",")), *own]))
 
 
 def _none_yet(wanted: str) -> Finding:

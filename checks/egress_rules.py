@@ -4,36 +4,45 @@ A rule is a function of one way and of the evidence of the whole run. Rules are 
 of `egress_causes.CAUSES`, so each may take for granted that those before it said no.
 """
 
-from biostudio_doctor.probes import Phase, Reason
+import re
+
+from biostudio_doctor.probes import CUT, Phase, Reason
 from biostudio_doctor.probes.results import Hop, Path, SecondLook, TlsResult
 
 from .egress_facts import (
     Evidence,
     ended,
     family_state,
+    is_address,
+    is_public_address,
     is_routed,
-    issuer,
     leads_nowhere_public,
-    redirect_target,
+    presented,
+    site,
 )
+from .egress_targets import GROUP as OWN_HOSTS
 
 #: X509_V_ERR_... of openssl-verification-options(1).
 _OUT_OF_TIME = (9, 10)
 _UNKNOWN_ISSUER = (19, 20, 21)
 _OTHER_NAME = (62, 64)
 
-#: Organisations above the certificates of public hosts, as they stand in an issuer's name.
+#: Organisations above the certificates of public hosts: whole words of an issuer's name.
 _PUBLIC_AUTHORITIES = (
-    "actalis", "amazon", "apple", "baltimore", "buypass", "certainly", "certum", "cloudflare",
-    "comodo", "d-trust", "digicert", "entrust", "geotrust", "globalsign", "godaddy",
-    "google trust services", "harica", "hellenic academic", "identrust",
+    "actalis", "amazon", "apple inc", "asseco data systems", "baltimore", "buypass", "certainly",
+    "certum", "cloudflare", "comodo", "d-trust", "digicert", "entrust", "geotrust", "globalsign",
+    "godaddy.com", "google trust services", "harica", "hellenic academic", "identrust",
     "internet security research group", "let's encrypt", "microsoft corporation", "quovadis",
-    "rapidssl", "sectigo", "ssl corporation", "ssl.com", "starfield", "swisssign", "symantec",
-    "t-systems", "telia", "thawte", "trustasia", "usertrust", "verisign", "zerossl",
+    "rapidssl", "sectigo", "ssl corp", "ssl corporation", "ssl.com", "starfield", "swisssign",
+    "symantec", "t-systems", "telia", "teliasonera", "thawte", "trustasia", "usertrust",
+    "verisign", "zerossl",
 )  # fmt: skip
+_ANY_OF_THEM = "|".join(map(re.escape, _PUBLIC_AUTHORITIES))
+_PUBLIC = re.compile(rf"(?<![\w.-])(?:{_ANY_OF_THEM})(?![\w-]|\.\w)")
+#: Devices that look into TLS, also those that public authorities sell.
+_DEVICE = re.compile(r"\b(?:firewall|gateway|inspection|proxy)\b")
 _SEVERAL = 3  # issuers: one interceptor has one name, or two
 
-_CUT: tuple[Reason, ...] = ("timeout", "reset", "closed", "tls-alert")
 _STALLING: tuple[Phase, ...] = ("tls", "request", "transfer")
 
 #: What pages of web filters say, in lower case; short words would be found on honest pages.
@@ -44,7 +53,10 @@ _BLOCK_WORDS = (
     "opendns", "sophos", "url filter", "web filter", "web gateway", "web page blocked",
     "webfilter", "websense", "zscaler",
 )  # fmt: skip
-_CDN_HEADERS = ("cf-ray", "x-amz-cf-id", "x-amz-request-id")
+_CDN_HEADERS = ("cf-ray", "x-amz-cf-id")
+_CDN = re.compile(r"akamai|amazons3|cloudflare|cloudfront|google|gws|varnish", re.IGNORECASE)
+_TOO_MANY, _SIGN_IN_FIRST = 429, 511  # RFC 6585
+_START = 60  # characters of a page, before what is of the single request
 
 
 def no_route(path: Path, evidence: Evidence) -> bool:
@@ -59,27 +71,39 @@ def no_route(path: Path, evidence: Evidence) -> bool:
 
 def no_resolver(path: Path, evidence: Evidence) -> bool:
     """/etc/resolv.conf names none."""
-    return ended(path, "resolve", "no-resolver")
+    return _unresolved(path, "no-resolver")
 
 
 def bad_resolver(path: Path, evidence: Evidence) -> bool:
-    """The name is not found, although one of the name servers knows it."""
-    return ended(path, "resolve") and evidence.known_elsewhere(path)
+    """The name is not found: one of the name servers knows it, and another one is bad."""
+    return system_resolver(path, evidence) and bool(evidence.bad_servers)
+
+
+def system_resolver(path: Path, evidence: Evidence) -> bool:
+    """The name is not found, although a name server knows it, and none is bad."""
+    return _unresolved(path) and evidence.known_elsewhere(path)
 
 
 def servfail(path: Path, evidence: Evidence) -> bool:
     """The resolver could not find the name out."""
-    return ended(path, "resolve", "servfail")
+    return _unresolved(path, "servfail")
+
+
+def nothing_listens(path: Path, evidence: Evidence) -> bool:
+    """Port 53 itself is closed (ICMP, TCP reset): no server said REFUSED."""
+    return _unresolved(path, "refused") and not _says_refused(path)
 
 
 def refuses_all(path: Path, evidence: Evidence) -> bool:
     """The resolver answers nothing at all to this host."""
-    return ended(path, "resolve", "refused") and _all_fail(evidence, "resolve", "refused")
+    return _unresolved(path, "refused") and all(
+        ended(one, "resolve", "refused") and _says_refused(one) for one in evidence.direct
+    )
 
 
 def silent_resolver(path: Path, evidence: Evidence) -> bool:
     """No name server answers."""
-    return ended(path, "resolve", "timeout", "unreachable")
+    return _unresolved(path, "timeout", "unreachable")
 
 
 def no_public_names(path: Path, evidence: Evidence) -> bool:
@@ -101,9 +125,26 @@ def unresolved(path: Path, evidence: Evidence) -> bool:
     return ended(path, "resolve")
 
 
+def hosts_entry(path: Path, evidence: Evidence) -> bool:
+    """A name server gives public addresses, and this system others, which do not work."""
+    told = {address for answer in path.answers for address in answer.addresses}
+    return sink_hole(path, evidence) and any(is_public_address(address) for address in told)
+
+
 def sink_hole(path: Path, evidence: Evidence) -> bool:
     """The name leads to no public address, and what is there does not work."""
     return path.failure is not None and leads_nowhere_public(path)
+
+
+def _unresolved(path: Path, *reasons: Reason) -> bool:
+    """Whether the name that was looked up, the host's or its proxy's, was not found."""
+    if ended(path, "resolve", *reasons):
+        return True
+    return ended(path, "proxy", *reasons) and bool(path.lookup and path.lookup.failure)
+
+
+def _says_refused(path: Path) -> bool:
+    return any(answer.code == "REFUSED" for answer in path.answers)
 
 
 def _all_fail(evidence: Evidence, phase: Phase, *reasons: Reason) -> bool:
@@ -254,10 +295,24 @@ def proxy_auth(path: Path, evidence: Evidence) -> bool:
 
 
 def proxy_upstream(path: Path, evidence: Evidence) -> bool:
-    """The proxy is willing, and could not connect to the host (5xx)."""
-    return ended(path, "proxy", "proxy-denied") and path.reply is not None and (
-        path.reply.status >= 500
-    )  # fmt: skip
+    """The proxy is willing, and could not connect to the host (5xx), or still tries to."""
+    if ended(path, "proxy", "timeout"):
+        return True  # proxy_unreachable said no, so it did connect
+    return ended(path, "proxy", "proxy-denied") and _replied(path) >= 500
+
+
+def proxy_login(path: Path, evidence: Evidence) -> bool:
+    """The proxy redirects, as to a page to sign in at."""
+    return ended(path, "proxy", "proxy-denied") and _replied(path) // 100 == 3
+
+
+def proxy_busy(path: Path, evidence: Evidence) -> bool:
+    """429: too many requests for the proxy."""
+    return ended(path, "proxy", "proxy-denied") and _replied(path) == 429
+
+
+def _replied(path: Path) -> int:
+    return path.reply.status if path.reply else 0
 
 
 def proxy_denied(path: Path, evidence: Evidence) -> bool:
@@ -294,26 +349,58 @@ def expired(path: Path, evidence: Evidence) -> bool:
 
 
 def wrong_name(path: Path, evidence: Evidence) -> bool:
-    """A trusted certificate, of someone else."""
-    return _untrusted(path, _OTHER_NAME)
+    """A certificate of someone else, trusted or not: to trust its issuer would not help."""
+    return _untrusted(path, _OTHER_NAME) or (_unknown(path) and evidence.misnamed(path))
 
 
 def intermediate_missing(path: Path, evidence: Evidence) -> bool:
     """A public authority's certificate comes alone, while others verify."""
     alone = path.tls is not None and len(path.tls.chain) == 1
-    return _unknown(path) and _is_public(path) and alone and bool(evidence.verified)
+    return _unknown(path) and is_public(path) and alone and bool(evidence.verified)
 
 
 def bad_bundle(path: Path, evidence: Evidence) -> bool:
     """The issuer is a public authority by its name, or several hosts have as many issuers."""
     unknown = [one for one in evidence.paths if _unknown(one)]
     several = len(evidence.issuers(unknown)) >= _SEVERAL
-    return _unknown(path) and (_is_public(path) or several)
+    public = is_public(path) and not _issues_everything(unknown, evidence)
+    return _unknown(path) and (public or several)
 
 
 def intercepted(path: Path, evidence: Evidence) -> bool:
-    """The issuer is no public authority."""
+    """The issuer is no public authority, or is the only one for unrelated hosts."""
     return _unknown(path)
+
+
+def intercepted_and_trusted(path: Path, evidence: Evidence) -> bool:
+    """The authority above is no public one, and the same for published hosts of several sites."""
+    if not _privately_verified(path):
+        return False
+    sites = {
+        site(one.host)
+        for one in evidence.paths
+        if _privately_verified(one)
+        and top_issuer(one) == top_issuer(path)
+        and evidence.endpoint(one).group != OWN_HOSTS
+    }
+    return len(sites) > 1
+
+
+def _privately_verified(path: Path) -> bool:
+    trusted = path.failure is None and path.tls is not None and path.tls.verified
+    return trusted and bool(presented(path)) and not is_public(path)
+
+
+def top_issuer(path: Path) -> str:
+    """Who stands above the last certificate that was presented."""
+    last = path.tls.chain[-1] if path.tls and path.tls.chain else None
+    return (last.issuer_name or last.issuer) if last else ""
+
+
+def _issues_everything(unknown: list[Path], evidence: Evidence) -> bool:
+    """Whether hosts of several sites, and all that show a certificate, have one issuer."""
+    unrelated = {site(path.host) for path in unknown}
+    return len(unrelated) > 1 and len(evidence.issuers(evidence.paths)) == 1
 
 
 def invalid_certificate(path: Path, evidence: Evidence) -> bool:
@@ -323,7 +410,7 @@ def invalid_certificate(path: Path, evidence: Evidence) -> bool:
 
 def name_cut(path: Path, evidence: Evidence) -> bool:
     """The handshake is cut each time with this name, and not with another one."""
-    if not ended(path, "tls", *_CUT):
+    if not ended(path, "tls", *CUT):
         return False
     look = evidence.look(path)
     answered = look.other_name is not None and (
@@ -368,9 +455,14 @@ def _unknown(path: Path) -> bool:
     return _untrusted(path, _UNKNOWN_ISSUER)
 
 
-def _is_public(path: Path) -> bool:
-    name = issuer(path).lower()
-    return any(authority in name for authority in _PUBLIC_AUTHORITIES)
+def is_public(path: Path) -> bool:
+    """Whether the name of an authority above the certificate is that of a public one."""
+    chain = path.tls.chain if path.tls else ()
+    return any(
+        _PUBLIC.search(one.issuer_name.lower() or one.issuer.lower())
+        and not _DEVICE.search(one.issuer.lower())
+        for one in chain
+    )
 
 
 # --- HTTP -----------------------------------------------------------------------------------------
@@ -382,11 +474,21 @@ def no_http(path: Path, evidence: Evidence) -> bool:
 
 
 def portal(path: Path, evidence: Evidence) -> bool:
-    """A redirect to a foreign host by plain HTTP, or of hosts of several sites to the same one."""
-    target = redirect_target(path)
+    """511, or a redirect to a foreign host that no public one makes.
+
+    That is by plain HTTP, to an address, of hosts of several sites to the same one, or by whoever
+    has a certificate of another name.
+    """
+    answer = evidence.first_answer(path)
+    if answer and answer.status == _SIGN_IN_FIRST:
+        return True
+    target = evidence.redirect_target(path)
     if not target or not evidence.is_foreign(target[1]):
         return False
-    return target[0] == "http" or len(evidence.sites_led_to(target[1])) > 1
+    if is_address(target[1]):
+        return not leads_nowhere_public(path)  # as a mirror of your own may
+    several = len(evidence.sites_led_to(target[1])) > 1
+    return target[0] == "http" or several or wrong_name(path, evidence)
 
 
 def refused_by_cdn(path: Path, evidence: Evidence) -> bool:
@@ -395,9 +497,9 @@ def refused_by_cdn(path: Path, evidence: Evidence) -> bool:
     A challenge at a site's front page is for whoever is no browser.
     """
     answer = _answer(path)
-    if not answer or answer.status not in (403, 429):
+    if not answer or answer.status not in (403, _TOO_MANY):
         return False
-    if answer.status == 429:
+    if answer.status == _TOO_MANY:
         return True
     endpoint = evidence.endpoint(path)
     challenged = endpoint.path == "/" and answer.headers.get("cf-mitigated") == "challenge"
@@ -406,16 +508,45 @@ def refused_by_cdn(path: Path, evidence: Evidence) -> bool:
 
 def block_page(path: Path, evidence: Evidence) -> bool:
     """A web filter's page, or HTML where something else is published; no content network's own."""
-    answer = _answer(path)
-    if not (path.exchange and answer) or _by_cdn(answer):
+    answer = evidence.first_answer(path)
+    if not answer or answer.status == _TOO_MANY or _by_cdn(answer):
         return False
-    if _speaks_of_blocking(answer):
+    if _speaks_of_blocking(answer) or one_answers_for_all(path, evidence):
         return True
+    if not path.exchange:
+        return False
     last = path.exchange.hops[-1]
     if last is not answer and evidence.is_foreign(last.host) and _speaks_of_blocking(last):
         return True
     file = "." in evidence.endpoint(path).path.rpartition("/")[2]
     return file and answer.status == 200 and _is_html(answer)
+
+
+def one_answers_for_all(path: Path, evidence: Evidence) -> bool:
+    """The very same refusal comes from hosts that have nothing to do with each other."""
+    own = _refusal(path)
+    same = [
+        one.host
+        for one in evidence.paths
+        if own and _refusal(one) == own and not evidence.endpoint(one).forbidden
+    ]
+    return len(same) >= _SEVERAL and len({site(host) for host in same}) > 1
+
+
+def _refusal(path: Path) -> tuple[int, str, str, str] | None:
+    """Status, Server, Via and the start of the body; None where they say nothing.
+
+    So it is with content networks, whose errors are all alike.
+    """
+    answer = _answer(path)
+    if not answer or not answer.status:
+        return None
+    server, via = (answer.headers.get(name, "") for name in ("server", "via"))
+    known = "x-amz-request-id" in answer.headers or _CDN.search(f"{server} {via}")
+    if known or _by_cdn(answer) or not (answer.status in (401, 403, 407) or answer.status >= 500):
+        return None
+    start = answer.first.replace(path.host, "")[:_START]
+    return (answer.status, server, via, start) if server or via or start else None
 
 
 def redirect_fails(path: Path, evidence: Evidence) -> bool:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from datetime import timedelta
+from shlex import quote
 
 from biostudio_doctor import distribution, text
 from biostudio_doctor.bundles import WELL_KNOWN, Added, Bundle, SystemStore
@@ -97,7 +98,7 @@ def _judge_bundle(bundle: Bundle | None, machine: Machine) -> Finding:
 
 def _bad_bundle(bundle: Bundle, machine: Machine) -> Finding:
     denied = bundle.state == "denied"
-    commands = (f"ls -lL {bundle.path}",) if denied else distribution.rebuild_trust(machine)
+    commands = (f"ls -lL {quote(bundle.path)}",) if denied else distribution.rebuild_trust(machine)
     lead = "Make it readable for everyone (mode 644)." if denied else "Write it anew; if that "
     return Finding(
         Status.FAIL,
@@ -150,7 +151,10 @@ def _bad_addition(one: Added, machine: Machine) -> Finding:
     rebuild = distribution.rebuild_trust(machine)
     if one.ignored:
         said = f"{one.path} is passed over: only files whose names end in .crt are taken."
-        commands: tuple[str, ...] = (f"mv {one.path} {_with_ending(one.path)}", *rebuild)
+        commands: tuple[str, ...] = (
+            f"mv {quote(one.path)} {quote(_with_ending(one.path))}",
+            *rebuild,
+        )
         remedy, cause = Remedy("If it is an authority in PEM, rename it.", commands), _NOT_UPDATED
     elif one.problem:
         said = f"{one.path} was added as an authority, but is no good: {one.problem}."
@@ -175,7 +179,7 @@ def _for_containers(bundle: str) -> Remedy:
         "A container must be given the bundle: mount it, and name it there. Which of BioStudio's "
         "own programs heed these variables is for support@bioturing.com to say.",
         (
-            f"docker run --volume {bundle}:/site-ca.crt:ro "
+            f"docker run --volume {quote(bundle)}:/site-ca.crt:ro "
             + " ".join(f"--env {name}=/site-ca.crt" for name in variables)
             + " ...",
         ),
@@ -225,7 +229,7 @@ class _Judge:
             status,
             self._subject,
             f"{self._program.name} {verb} {path}: {why}.",
-            remedy=Remedy("See what stands there, and mend it.", (f"cat {path}",)),
+            remedy=Remedy("See what stands there, and mend it.", (f"cat {quote(path)}",)),
             cause=cause,
         )
 

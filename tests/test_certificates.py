@@ -111,6 +111,23 @@ def test_keys(make_key: Callable[[], object], kind: str, bits: int | None, hash_
     assert facts.self_signed
 
 
+@pytest.mark.parametrize(
+    ("host", "names", "covered"),
+    [
+        ("studio.lab", ("other.lab", "Studio.LAB"), True),
+        ("studio.lab.", ("*.lab",), True),
+        ("a.studio.lab", ("*.lab",), False),
+        ("lab", ("*.lab",), False),
+        ("name.lab", ("studio.lab",), False),  # the common name does not count beside others
+        ("name.lab", (), True),
+        ("192.0.2.7", ("192.0.2.7",), True),
+        ("192.0.2.8", ("192.0.2.7",), False),
+    ],
+)
+def test_which_hosts_it_covers(host: str, names: tuple[str, ...], covered: bool) -> None:
+    assert from_der(make("name.lab", names=names).der).covers(host) is covered
+
+
 def test_same_name_but_another_key_is_not_self_signed() -> None:
     (facts,) = read(make("Twin", issuer=make("Twin", ca=True)).pem)
     assert facts.subject == facts.issuer and not facts.self_signed

@@ -62,6 +62,15 @@ def test_every_published_domain_has_a_concrete_host() -> None:
     assert not any("*" in host.host for host in PUBLISHED.hosts)
 
 
+def test_hosts_that_no_document_publishes_are_only_wished_for() -> None:
+    """A blocked one of these is a warning, and says whose word it is."""
+    named = {host.host: host for host in PUBLISHED.hosts if host.domain == host.host}
+    assert set(named) == {"github.com", "cloud.r-project.org", "download.docker.com"}
+    for host in named.values():
+        assert host.strength is Strength.OPTIONAL
+        assert host.source == "the vendor's installation material"
+
+
 def test_every_requirement_names_its_place() -> None:
     for requirement in (*PUBLISHED, *VENDOR):
         assert requirement.source and requirement.section and requirement.says

@@ -3,7 +3,6 @@
 import textwrap
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from ipaddress import ip_address
 
 import click
 
@@ -12,6 +11,7 @@ from biostudio_doctor.certificates import CertificateFacts
 from biostudio_doctor.exporter import Style
 from biostudio_doctor.probes import Failure, Phase, wording
 from biostudio_doctor.probes.results import Answer, Attempt, Hop, Path, Route, TlsResult
+from biostudio_doctor.probes.tcp import is_address
 from biostudio_doctor.trace import Trace
 
 _READABLE = 110  # columns: nothing is set wider
@@ -119,7 +119,7 @@ def _no_proxy(route: Route) -> str:
 def _names(path: Path) -> Iterator[_Row]:
     """What this system and each of its name servers say; nothing where there was no name."""
     lookup = path.lookup
-    if not lookup or _is_address(lookup.name):
+    if not lookup or is_address(lookup.name):
         return
     found = _why(lookup.failure) if lookup.failure else ", ".join(lookup.addresses)
     yield "name", f"{lookup.name}: {found}, says this system ({wording.duration(lookup.seconds)})"
@@ -204,14 +204,6 @@ def _why(problem: Failure) -> str:
 def _several(items: tuple[str, ...]) -> str:
     more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
     return ", ".join(items[:_SHOWN]) + more
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 # --- Setting --------------------------------------------------------------------------------------

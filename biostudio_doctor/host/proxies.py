@@ -77,6 +77,12 @@ class ProxyFacts(Struct, frozen=True, kw_only=True):
     engine: EngineProxy | None = None
 
     @property
+    def exempt(self) -> tuple[str, ...]:
+        """The entries of no_proxy, without what no program could match, such as a line end."""
+        entries = (entry.strip() for entry in self.no_proxy.split(","))
+        return tuple(entry for entry in entries if entry and entry.isprintable())
+
+    @property
     def in_force(self) -> Setting | None:
         """What counts for https:// here, as for curl and Python.
 

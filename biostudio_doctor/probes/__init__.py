@@ -33,6 +33,10 @@ Reason = Literal[
 ]
 
 
+#: How filters end a TLS handshake.
+CUT: tuple[Reason, ...] = ("timeout", "reset", "closed", "tls-alert")
+
+
 class Failure(Struct, frozen=True):
     """Where and why a measurement ended early."""
 

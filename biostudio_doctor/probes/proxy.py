@@ -5,6 +5,7 @@ BioStudio depends on: curl, conda (Python's requests) and docker (Go's net/http)
 exempt from the proxy only where all of them agree; who does not is part of the facts.
 """
 
+import re
 import ssl
 import time
 from base64 import b64encode
@@ -27,6 +28,8 @@ VARIABLES = ("https_proxy", "all_proxy")
 
 CONFIGURATION = "the configuration"  # stands for the variable where that named the proxy
 
+_NAME = re.compile(r"\w[\w-]{0,62}(\.\w[\w-]{0,62})*")  # RFC 1123, 2.1, and '_'; IDNs too
+_ADDRESS = re.compile(r"[\w.:%-]+")  # of which ip_address lets a zone be anything
 _DEFAULT_PORTS = {"http": 80, "https": 443}  # conda's and docker's; curl alone says 1080
 _SCHEMES = 8  # that a proxy may offer
 _HEAD_LIMIT = 65536  # bytes of an answer to CONNECT
@@ -79,6 +82,8 @@ def parse(value: str) -> Proxy:
         raise ValueError("has no valid port number (1 to 65535)") from None
     if not host:
         raise ValueError("names no host")
+    if not _is_host(host):
+        raise ValueError("names neither a host name nor an IP address")
     if port == 0:
         raise ValueError("has no valid port number (1 to 65535)")
     return Proxy(
@@ -100,6 +105,12 @@ def authorization(value: str) -> str | None:
         return None
     secret = unquote_to_bytes(parts.username) + b":" + unquote_to_bytes(parts.password or "")
     return "Basic " + b64encode(secret).decode("ascii")
+
+
+def _is_host(host: str) -> bool:
+    if is_address(host):
+        return _ADDRESS.fullmatch(host) is not None
+    return _NAME.fullmatch(host) is not None
 
 
 def _split(value: str) -> SplitResult:

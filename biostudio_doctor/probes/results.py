@@ -144,6 +144,11 @@ class Path(Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
 
     @property
+    def peer(self) -> str:
+        """Whose name was looked up, and who was connected to: the proxy, or the host itself."""
+        return self.route.proxy.host if self.route.proxy else self.host
+
+    @property
     def undetermined(self) -> bool:
         """The environment names a proxy through which this tool cannot look."""
         problem = self.route.failure
@@ -165,6 +170,7 @@ class SecondLook(Struct, frozen=True, kw_only=True):
     same_name: TlsResult | None = None  # the handshake once more: is it always so?
     other_name: TlsResult | None = None  # the handshake, with another name in its first message
     unverified: Hop | None = None  # the answer without a look at the certificate
+    unverified_left_at: str = ""  # where it redirects to
 
 
 class Download(Struct, frozen=True, kw_only=True):

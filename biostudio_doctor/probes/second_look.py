@@ -12,9 +12,9 @@ from typing import Any
 import anyio
 from anyio.abc import ByteStream
 
-from biostudio_doctor.probes import http, tcp, throughput, tls
+from biostudio_doctor.probes import CUT, http, tcp, throughput, tls
 from biostudio_doctor.probes.path import Surroundings, Target, Way
-from biostudio_doctor.probes.results import Attempt, Download, Path, SecondLook
+from biostudio_doctor.probes.results import Attempt, Download, Exchange, Path, SecondLook
 
 HTTPS, HTTP = 443, 80
 
@@ -24,7 +24,6 @@ _TLS = 2.0
 _REQUEST = 2.0
 
 _HTTP11 = ("http/1.1",)
-_CUT = ("timeout", "reset", "closed", "tls-alert")  # how filters end a handshake
 
 
 async def look(
@@ -78,7 +77,7 @@ class _SecondLook:
                 tasks.start_soon(self._other_port)
             if phase in ("tls", "request", "transfer") and reason == "timeout" and self._direct:
                 tasks.start_soon(self._small_segments)
-            if phase == "tls" and reason in _CUT:
+            if phase == "tls" and reason in CUT:
                 # With an address for a name, OpenSSL sends none.
                 tasks.start_soon(self._shake_hands, "other_name", other_name or self._way.address)
                 tasks.start_soon(self._shake_hands, "same_name", self._path.host)
@@ -117,9 +116,8 @@ class _SecondLook:
                 self._way.address, self._path.port, timeout=self._way.patience(_CONNECT)
             )
 
-        self._found["small_segments"] = await self._request(
-            dial, tls.verifying_context(self._around.ca_file, _HTTP11)
-        )
+        exchange = await self._request(dial, tls.verifying_context(self._around.ca_file, _HTTP11))
+        self._found["small_segments"] = exchange.answer
 
     async def _shake_hands(self, experiment: str, name: str) -> None:
         self._found[experiment] = await tls.probe(
@@ -137,14 +135,14 @@ class _SecondLook:
         async def dial(_host: str, _port: int) -> ByteStream:
             return await self._way.open()
 
-        self._found["unverified"] = await self._request(dial, tls.lenient_context(_HTTP11))
+        exchange = await self._request(dial, tls.lenient_context(_HTTP11))
+        self._found |= {"unverified": exchange.answer, "unverified_left_at": exchange.left_at}
 
-    async def _request(self, dial: http.Dial, context: Any) -> Any:
-        exchange = await http.probe(
+    async def _request(self, dial: http.Dial, context: Any) -> Exchange:
+        return await http.probe(
             dial,
             self._target.url,
             context=context,
             timeout=self._way.patience(_REQUEST),
             redirects=0,
         )
-        return exchange.answer

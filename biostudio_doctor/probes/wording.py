@@ -79,12 +79,18 @@ def _unresolved(path: Path, problem: Failure) -> str:
         "nxdomain": f"the name does not exist, says {asked}",
         "no-address": f"the name has no address, says {asked}",
         "servfail": f"{asked} could not find the name out (SERVFAIL{_extended(path)})",
-        "refused": f"{asked} refuses to answer",
+        "refused": _refused(path, asked),
         "timeout": f"no answer came from {asked} {_waited(path)}",
         "unreachable": f"{asked} cannot be reached from here",
         "no-resolver": "/etc/resolv.conf names no name server",
     }
     return said.get(problem.reason, problem.detail or "the system's resolver gave no answer")
+
+
+def _refused(path: Path, asked: str) -> str:
+    if any(answer.code == "REFUSED" for answer in path.answers):
+        return f"{asked} refuses to answer"
+    return f"nothing listens on port 53 of {asked}"
 
 
 def _unconnected(path: Path, problem: Failure) -> str:

@@ -340,7 +340,8 @@ def test_hosts_are_added_and_removed() -> None:
     published = {host.host for host in requirements.load().hosts}
     assert subjects == published - {"github.com"} | {"mirror.lab"}
     replaced = settings(add=["https://github.com/x"], remove=["github.com"])
-    assert len(list(EgressHosts(context(), replaced).judge(facts(), context().requirements))) == 16
+    judged = EgressHosts(context(), replaced).judge(facts(), context().requirements)
+    assert len(list(judged)) == len(published)
 
 
 def test_an_added_host_is_probed(lab: Lab) -> None:

@@ -1,13 +1,16 @@
 """egress.proxy, on facts and on made file trees; a real socket stands for the engine's."""
 
 import secrets
-from collections.abc import Mapping
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 from msgspec import structs
 
 from biostudio_doctor.checks.egress_proxy import EgressProxy
-from biostudio_doctor.host import Host, proxies
+from biostudio_doctor.host import Host, proxies, units
 from biostudio_doctor.host.proxies import EngineProxy, ProxyFacts, Reach, Setting
 from biostudio_doctor.model import Finding, Machine, Status
 from tests.conftest import DEBIAN, MakeHost, Tree, context, judge
@@ -92,10 +95,12 @@ def test_a_password_in_the_environment(make_host: MakeHost) -> None:
         ({"https_proxy": URL, "no_proxy": EXEMPT, "NO_PROXY": "a"}, "no_proxy", Status.WARN,
          "proxy.contradiction"),
         ({"https_proxy": "https://proxy.lab:3128"}, "https_proxy", Status.WARN, "proxy.scheme"),
-        ({"HTTPS_PROXY": "socks5://proxy.lab:1080"}, "https_proxy", Status.WARN, "proxy.scheme"),
+        ({"HTTPS_PROXY": "socks5://proxy.lab:1080"}, "https_proxy", Status.WARN, "proxy.socks"),
         ({"https_proxy": "http://proxy.lab:port"}, "https_proxy", Status.FAIL,
          "proxy.bad-setting"),
         ({"ALL_PROXY": "http://"}, "all_proxy", Status.FAIL, "proxy.bad-setting"),
+        ({"https_proxy": "http://proxy;reboot;"}, "https_proxy", Status.FAIL,
+         "proxy.bad-setting"),
         ({"http_proxy": "ftp://p"}, "http_proxy", Status.FAIL, "proxy.bad-setting"),
         ({"http_proxy": URL}, "https_proxy", Status.WARN, "proxy.elsewhere"),
         ({"https_proxy": URL, "no_proxy": "localhost,127.0.0.1"}, "own addresses", Status.WARN,
@@ -124,7 +129,7 @@ def test_the_exact_value_to_set(make_host: MakeHost) -> None:
     wanted = "192.168.10.0/24,.lab,localhost,127.0.0.1,10.20.3.4"
     assert finding.expected == wanted and "127.0.0.1 and 10.20.3.4" in finding.summary
     assert finding.remedy and finding.remedy.commands == (
-        f"export no_proxy='{wanted}' NO_PROXY='{wanted}'",
+        f"export no_proxy={wanted} NO_PROXY={wanted}",
     )
     assert "bioproxy must have no proxy" in finding.remedy.text
     mended = {**environ, "no_proxy": wanted, "NO_PROXY": wanted}
@@ -139,6 +144,39 @@ def test_a_range_is_not_for_an_old_curl(make_host: MakeHost) -> None:
     facts = proxies.look(make_host(LAN), environ)
     old = judge(EgressProxy(context()), structs.replace(facts, reaches=(reach,)))["own addresses"]
     assert old.status is Status.WARN and "too old to understand a range" in old.summary
+
+
+#: Values of NO_PROXY that would do something in a shell, or that systemd would read otherwise.
+HOSTILE = [
+    "';touch made;'", "$(touch made)", "`touch made`", "a;touch made", 'a" "b', "a\\\\b\\n",
+    "50%n%%", "a b", "$HOME", "a,*", "-n", "!x", "#",
+]  # fmt: skip
+
+
+def shell(directory: Path, commands: Sequence[str], variables: Sequence[str]) -> list[str]:
+    """What a real sh has in variables after some commands, which must leave no file `made`."""
+    show = " ".join(f'"${name}"' for name in variables)
+    script = "\n".join([*commands, f"printf '%s\\0' {show}"])
+    done = subprocess.run(
+        ["sh", "-euc", script], cwd=directory, capture_output=True, text=True, check=True, timeout=9
+    )
+    assert not (directory / "made").exists()
+    return done.stdout.split("\0")[:-1]
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_hostile_no_proxy_stays_a_value(make_host: MakeHost, tmp_path: Path, value: str) -> None:
+    finding = found(make_host, {"https_proxy": URL, "no_proxy": value})["own addresses"]
+    wanted = f"{value},localhost,127.0.0.1,10.20.3.4"
+    assert finding.remedy and finding.expected == wanted
+    (command,) = finding.remedy.commands
+    assert shlex.split(command) == ["export", f"no_proxy={wanted}", f"NO_PROXY={wanted}"]
+    assert shell(tmp_path, [command], ["no_proxy", "NO_PROXY"]) == [wanted, wanted]
+
+
+def test_a_line_end_is_no_part_of_an_entry(make_host: MakeHost) -> None:
+    finding = found(make_host, {"https_proxy": URL, "no_proxy": "x.lab,y\nreboot\n,\udcff"})
+    assert finding["own addresses"].expected == "x.lab,localhost,127.0.0.1,10.20.3.4"
 
 
 # --- Other places ---------------------------------------------------------------------------------
@@ -208,8 +246,6 @@ def test_the_drop_in_to_write() -> None:
 
 def test_the_drop_in_does_what_it_should(make_host: MakeHost) -> None:
     """Run by a real shell, and read back."""
-    import subprocess
-
     host = make_host({UNIT: "[Service]\n"})
     remedy = engine().remedy
     assert remedy
@@ -217,6 +253,38 @@ def test_the_drop_in_does_what_it_should(make_host: MakeHost) -> None:
         subprocess.run(command.replace("/etc/", f"{host.root}/etc/"), shell=True, check=True)
     facts = proxies.look(host, {"https_proxy": URL})
     assert facts.engine and facts.engine.setting and facts.engine.setting.url == URL
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize("machine", [DEBIAN, ALPINE], ids=["systemd", "OpenRC"])
+def test_a_hostile_no_proxy_stays_a_value_for_the_engine(
+    make_host: MakeHost, tmp_path: Path, value: str, machine: Machine
+) -> None:
+    host = make_host({UNIT: "[Service]\n", "/etc/conf.d/docker": ""})
+    remedy = engine(no_proxy=value, machine=machine).remedy
+    assert remedy
+    inside = [
+        command.replace("/etc/", f"{host.root}/etc/")
+        for command in remedy.commands
+        if "/etc/" in command
+    ]
+    names, wanted = ["HTTPS_PROXY", "NO_PROXY"], [URL, f"{value},10.20.3.4"]
+    if machine.systemd:
+        shell(tmp_path, inside, [])
+        assert units.environment(host, "docker.service", names) == dict(
+            zip(names, wanted, strict=True)
+        )
+    else:
+        start = f". {host.root}/etc/conf.d/docker"
+        assert shell(tmp_path, [*inside, start], names) == wanted
+
+
+def test_the_word_of_an_engine_stays_a_value(tmp_path: Path) -> None:
+    said = "http://x;touch made"
+    remedy = engine("", said, shell="").remedy
+    assert remedy and shell(tmp_path, remedy.commands, ["https_proxy", "HTTPS_PROXY"]) == [
+        said, said,
+    ]  # fmt: skip
 
 
 def test_without_systemd() -> None:

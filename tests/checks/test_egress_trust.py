@@ -1,5 +1,6 @@
 """egress.trust, on facts, on made file trees and on this host's own environment."""
 
+import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -256,6 +257,16 @@ def test_verification_is_off(
 def test_a_bad_file_for_what_is_not_there_only_warns(make_host: MakeHost) -> None:
     finding = found(make_host, {}, CONDA_SSL_VERIFY="/none.pem")["conda"]
     assert (finding.status, finding.cause) == (Status.WARN, "trust.missing-file")
+
+
+def test_a_path_stays_a_path_in_commands() -> None:
+    path = "/a b;reboot.pem"
+    added = Added(path=path, ignored=True)
+    moved = judged(added=(added,))[path].remedy
+    assert moved and shlex.split(moved.commands[0]) == ["mv", path, "/a b;reboot.crt"]
+    curl = Program(name="curl", installed=True, broken=(f"{path}: is no text",))
+    remedy = judged(curl)["curl"].remedy
+    assert remedy and shlex.split(remedy.commands[0]) == ["cat", path]
 
 
 def test_what_could_not_be_read_is_an_error(make_host: MakeHost) -> None:

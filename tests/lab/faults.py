@@ -215,6 +215,21 @@ def intercepted(world: World) -> None:
     world.network.wait_for(ROUTER, "0.0.0.0", 8080)
 
 
+def intercepted_and_trusted(world: World) -> None:
+    """The same where somebody has installed the device's authority."""
+    intercepted(world)
+    device = (world.directory / "mitm/mitmproxy-ca-cert.pem").read_bytes()
+    with (world.directory / "certs/ca-certificates.crt").open("ab") as bundle:
+        bundle.write(device)
+
+
+def certificate_of_a_box(world: World) -> None:
+    """A device answers for all with the certificate of its own name."""
+    world.resolver()
+    authority = trustme.CA(organization_name="Box Inc.")
+    world.web(certificate=world.issue("box", authority, ["box.hospital.example"]))
+
+
 def wrong_bundle(world: World) -> None:
     """The system's authorities are none that the internet uses, as after a broken update."""
     healthy(world)
@@ -254,6 +269,11 @@ def block_page(world: World) -> None:
     )
     body = f'location / {{ default_type text/html; return 200 "{page}</html>"; }}'
     world.web(bodies={HOST: body})
+
+
+def forbidden_by_one_device(world: World) -> None:
+    world.resolver()
+    world.web(body='location / { return 403 "no"; }')
 
 
 def refused_by_the_cdn(world: World) -> None:
@@ -328,12 +348,15 @@ FAULTS = (
     Fault("the proxy denies one host", "proxy.denied", proxy_denies_one_host, "squid"),
     Fault("https:// given for an http:// proxy", "proxy.scheme", proxy_with_wrong_scheme, "squid"),
     Fault("TLS is intercepted", "tls.intercepted", intercepted, "mitmdump"),
+    Fault("intercepted, trusted", "tls.intercepted-trusted", intercepted_and_trusted, "mitmdump"),
+    Fault("the certificate of a box", "tls.name", certificate_of_a_box),
     Fault("wrong system CA bundle", "tls.bundle", wrong_bundle),
     Fault("this host's clock is wrong", "tls.clock", wrong_clock, "faketime"),
     Fault("a filter by SNI", "tls.sni", sni_filter),
     Fault("old TLS only", "tls.old", old_protocol),
     Fault("captive portal", "http.portal", captive_portal),
     Fault("block page", "http.block-page", block_page),
+    Fault("the same 403 from everyone", "http.block-page", forbidden_by_one_device),
     Fault("refused by the CDN", "http.cdn", refused_by_the_cdn),
     Fault("redirect to a blocked host", "http.redirect", redirect_to_a_blocked_host),
     Fault("a slow line", "http.slow", slow_line),

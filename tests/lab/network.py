@@ -123,17 +123,27 @@ class Network:
         """Send everything between client and world by a path with a one-way delay and a loss."""
         ends = self.namespace(ROUTER), self.namespace(WORLD)
         script = Path(__file__).with_name("slow_path.py")
-        self.start(ROUTER, [sys.executable, str(script), *ends, str(delay), str(loss)])
+        path = self.start(ROUTER, [sys.executable, str(script), *ends, str(delay), str(loss)])
+        for name in (ROUTER, WORLD):
+            self.wait_for_link(name, "slow", path)
+        for name in (ROUTER, WORLD):
+            self.run(name, ["ip", "link", "set", "slow", "up"])
         for name, routes in (
             (ROUTER, ("203.0.113.0/25", "2001:db8:1::/65")),
             (WORLD, ("10.77.0.0/24", "fd77::/64")),
         ):
-            deadline = time.monotonic() + 10
-            while self.run(name, ["ip", "link", "set", "slow", "up"], check=False).returncode:
-                assert time.monotonic() < deadline, "the slow path does not start"
-                time.sleep(0.02)
             for route in routes:
                 self.run(name, ["ip", "route", "add", route, "dev", "slow"])
+
+    def wait_for_link(
+        self, name: str, link: str, maker: subprocess.Popen[bytes], seconds: float = 20
+    ) -> None:
+        """Until a namespace has a device that a process is to make there."""
+        deadline = time.monotonic() + seconds
+        while self.run(name, ["ip", "link", "show", link], check=False).returncode:
+            assert maker.poll() is None, f"what was to make {link} in {name} has ended"
+            assert time.monotonic() < deadline, f"there is no {link} in {name}"
+            time.sleep(0.02)
 
     def resolvers(self, *addresses: str) -> None:
         """Write the client's resolv.conf, as `ip netns exec` shows it there."""

@@ -145,7 +145,7 @@ def untrusted(host: str, code: int, *chain: CertificateFacts, detail: str = "why
         version="TLSv1.3",
         verify_code=code,
         failure=failure,
-        chain=chain or (certificate(), certificate()),
+        chain=chain or (certificate(name=host), certificate(name=host)),
     )
     return connected(host, tls=found, failure=failure)
 
@@ -163,7 +163,8 @@ def cut(host: str, reason: str = "timeout", phase: str = "tls", **tls: Any) -> P
 
 
 def shaken(host: str = "b.lab") -> TlsResult:
-    return TlsResult(server_name=host, verified=True, chain=(certificate(),))
+    chain = (certificate("Let's Encrypt", host),)
+    return TlsResult(server_name=host, verified=True, chain=chain)
 
 
 def look(host: str, **found: Any) -> SecondLook:

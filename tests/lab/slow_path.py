@@ -7,6 +7,7 @@ except the share that is lost (by a generator with a fixed seed, so that runs ar
 """
 
 import ctypes
+import errno
 import fcntl
 import heapq
 import os
@@ -48,7 +49,16 @@ def carry(ends: tuple[int, int], delay: float, loss: float) -> None:
                 heapq.heappush(queue, (time.monotonic() + delay, order, destination, packet))
         while queue and queue[0][0] <= time.monotonic():
             _, _, destination, packet = heapq.heappop(queue)
-            os.write(destination, packet)
+            deliver(destination, packet)
+
+
+def deliver(destination: int, packet: bytes) -> None:
+    """A device that is down takes nothing, as the second is while the first is up already."""
+    try:
+        os.write(destination, packet)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
 
 
 if __name__ == "__main__":

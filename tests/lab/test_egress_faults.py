@@ -1,10 +1,12 @@
 """Faults of a network, by real components, and what egress.hosts calls each of them."""
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +33,26 @@ def test_the_culprit_is_named_and_nobody_else(fault: Fault, tmp_path: Path) -> N
     (diagnosis,) = [one for one in of_cause if "remedy" in one]
     assert diagnosis["status"] == min((one["status"] for one in of_cause), key=_SEVERITY.index)
     assert diagnosis["summary"].endswith(".") and diagnosis["remedy"]["text"]
+    words = f"{diagnosis['summary']}\n{diagnosis['remedy']['text']}"
+    assert not re.search(r"\S  | [,;]|\( |\{|None", words)
+    if "To hand on:" in diagnosis["remedy"]["text"]:
+        affected = {one["subject"] for one in of_cause if one is not diagnosis}
+        can_be_handed_on(diagnosis["remedy"]["text"], affected, result)
+
+
+def can_be_handed_on(words: str, affected: set[str], result: dict[str, Any]) -> None:
+    """When, from where, to where, on which port: what a network team asks first."""
+    request = words.partition("To hand on:")[2]
+    observed = result["observation"]["observed_at"]
+    assert f"{observed[:10]} {observed[11:19]} UTC" in request
+    sources = {
+        attempt["source"] for path in result["observation"]["paths"] for attempt in path["attempts"]
+    } | set(result["observation"]["sources"])
+    assert any(source in request for source in sources if source)
+    assert all(host in words for host in affected)
+    assert re.search(r"(port|ports) \d+", request)
+    for until in re.findall(r"(?:ended on|until) (\d{4}-\d\d-\d\d)", words):
+        assert until <= observed[:10]
 
 
 _SEVERITY = ("fail", "error", "warn")

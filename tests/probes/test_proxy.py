@@ -45,6 +45,10 @@ needs_squid = pytest.mark.skipif(not shutil.which("squid"), reason="needs squid"
         ({"HTTPS_PROXY": "https://proxy.corp/"}, "HTTPS_PROXY", "https://proxy.corp:443"),
         ({"HTTPS_PROXY": "HTTP://Proxy.Corp:3128"}, "HTTPS_PROXY", "http://proxy.corp:3128"),
         ({"HTTPS_PROXY": "http://[2001:db8::1]:3128"}, "HTTPS_PROXY", "http://[2001:db8::1]:3128"),
+        ({"HTTPS_PROXY": "http://[fe80::1%eth0]:1"}, "HTTPS_PROXY", "http://[fe80::1%eth0]:1"),
+        ({"HTTPS_PROXY": "http://10.0.0.1:3128"}, "HTTPS_PROXY", "http://10.0.0.1:3128"),
+        ({"HTTPS_PROXY": "http://my_proxy-2.lab.:1"}, "HTTPS_PROXY", "http://my_proxy-2.lab:1"),
+        ({"HTTPS_PROXY": "http://bücher.lab:1"}, "HTTPS_PROXY", "http://bücher.lab:1"),
     ],
 )  # fmt: skip
 def test_the_variable_in_force(environ: dict[str, str], variable: str, url: str | None) -> None:
@@ -59,6 +63,7 @@ def test_both_cases_that_differ_are_told() -> None:
     assert proxy.route(environ, HOST, 443).contradicted_by == ""
 
 
+NO_HOST_NAME = "names neither a host name nor an IP address"
 MALFORMED = {
     "http://": "names no host",
     "http://:3128": "names no host",
@@ -77,6 +82,16 @@ MALFORMED = {
     "http://pro\x1b[31mxy": "contains blanks or control characters",
     "http://pro\udcffxy": "contains blanks or control characters",
     "http://pro℀xy:3128": "is no valid URL",
+    "http://proxy;reboot;:3128": NO_HOST_NAME,
+    "proxy;reboot;": NO_HOST_NAME,
+    "http://$(reboot):3128": NO_HOST_NAME,
+    "http://`reboot`": NO_HOST_NAME,
+    "http://[fe80::1%;reboot;]:3128": NO_HOST_NAME,
+    "http://pro'xy:3128": NO_HOST_NAME,
+    "http://-proxy:3128": NO_HOST_NAME,
+    "http://proxy..lab:3128": NO_HOST_NAME,
+    "http://pro%20xy:3128": NO_HOST_NAME,
+    f"http://{'x' * 64}.lab:3128": NO_HOST_NAME,
     "http://user:12345/6@proxy:3128": "has '/', '?' or '#' in the user name or password",
     "socks5://proxy:1080": "names a SOCKS proxy",
     "socks5h://": "names a SOCKS proxy",
@@ -95,7 +110,7 @@ def test_malformed_values_are_explained(value: str, said: str) -> None:
     "template",
     ["http://us/er:{}@proxy:3128", "http://user:pa#{}@proxy:3128", "http://user:{}@", "user:{}",
      "http://user:12/{}@proxy:3128", "http://user:{}@proxy:port", "http://u:{}@pro xy",
-     "ftp://user:{}@proxy", "http://user:x@{}@proxy:3128"],
+     "ftp://user:{}@proxy", "http://user:x@{}@proxy:3128", "http://user:{}@proxy;x"],
 )  # fmt: skip
 def test_a_password_is_never_repeated(template: str) -> None:
     secret = secrets.token_hex(8)

@@ -88,7 +88,7 @@ def tried(found: SecondLook | None) -> set[str]:
         (cut("localhost", "timeout", "request"), {"small_segments"}),
         (cut("localhost", "closed", "request"), set()),
         (cut("localhost", "tls-protocol"), set()),
-        (untrusted("localhost", 20), {"unverified"}),
+        (untrusted("localhost", 20), {"unverified", "unverified_left_at"}),
     ],
     ids=lambda case: "" if isinstance(case, set) else str(case.failure)[:60],
 )
@@ -156,8 +156,9 @@ def test_no_redirect_is_followed_without_trust(lab: Lab) -> None:
     requests: list[bytes] = []
     answer = b"HTTP/1.1 302 No\r\nLocation: https://x.lab/\r\nContent-Length: 0\r\n\r\n"
     with Peer(https(lab.server, answer, requests=requests)) as peer:
-        lab.look(untrusted("localhost", 20), peer.port, trust=False)
+        looked = lab.look(untrusted("localhost", 20), peer.port, trust=False)
     assert len(requests) == 1
+    assert looked and looked.unverified_left_at == "https://x.lab/"
 
 
 def test_a_request_in_small_segments(lab: Lab, good: int) -> None:
