@@ -168,11 +168,6 @@ def _intercepted_and_trusted(case: Case) -> str:
     )
 
 
-def _proxy_away(case: Case) -> str:
-    problem = case.first.failure
-    return wording.failed(case.first, problem) if problem else ""
-
-
 def _upstream(case: Case) -> str:
     proxy = case.proxy.url
     details = [path.failure.detail for path in case.paths if path.failure and path.reply]
@@ -205,10 +200,13 @@ def _block_page(case: Case) -> str:
     )
 
 
-def _cdn(case: Case) -> str:
+def _answered(case: Case) -> str:
     answer = case.first.exchange.answer if case.first.exchange else None
-    said = f"HTTP {answer.status} {answer.phrase}".rstrip() if answer else "a refusal"
-    return f"the host's own network answers {said}, which is about this site's address"
+    return f"HTTP {answer.status} {answer.phrase}".rstrip() if answer else "an error"
+
+
+def _cdn(case: Case) -> str:
+    return f"the host's own network answers {_answered(case)}, which is about this site's address"
 
 
 def _redirect(case: Case) -> str:
@@ -222,9 +220,7 @@ def _redirect(case: Case) -> str:
 
 
 def _server(case: Case) -> str:
-    answer = case.first.exchange.answer if case.first.exchange else None
-    said = f"HTTP {answer.status} {answer.phrase}".rstrip() if answer else "an error"
-    return f"the other end answers {said}, a fault of its own"
+    return f"the other end answers {_answered(case)}, a fault of its own"
 
 
 def _slow(case: Case) -> str:
@@ -290,15 +286,15 @@ CAUSES = (
           "small packets pass and large ones vanish on the way (MTU black hole)", advice.mend_mtu),
     # Proxies.
     Cause("proxy.unreachable", "unreachable proxy", rules.proxy_unreachable,
-          _proxy_away, advice.ask_about_proxy),
+          _other, advice.ask_about_proxy),
     Cause("proxy.scheme", "https:// for an http:// proxy", rules.proxy_scheme,
           "{variable} says https://, but {proxy} does not speak TLS", advice.write_http_scheme),
     Cause("proxy.untrusted", "certificate of the proxy", rules.proxy_untrusted,
           "the certificate of the proxy {proxy} is not trusted", advice.trust_proxy),
     Cause("proxy.auth-scheme", "proxy without Basic", rules.proxy_auth_scheme,
-          _proxy_away, advice.ask_for_basic),
+          _other, advice.ask_for_basic),
     Cause("proxy.auth", "proxy wants a password", rules.proxy_auth,
-          _proxy_away, advice.give_credentials),
+          _other, advice.give_credentials),
     Cause("proxy.upstream", "proxy cannot get out", rules.proxy_upstream,
           _upstream, advice.ask_for_proxys_way),
     Cause("proxy.login", "login page of the proxy", rules.proxy_login,
@@ -310,7 +306,7 @@ CAUSES = (
     Cause("proxy.denied", "denied by the proxy", rules.proxy_denied,
           "the proxy {proxy} refuses these hosts by its policy ({detail})", advice.ask_proxy_team),
     Cause("proxy.failed", "proxy out of order", rules.proxy_failed,
-          _proxy_away, advice.ask_about_proxy),
+          _other, advice.ask_about_proxy),
     # TLS.
     Cause("tls.clock", "wrong clock", rules.wrong_clock, _clock, advice.set_clock),
     Cause("tls.expired", "expired certificate", rules.expired, _expired, advice.tell_owner),

@@ -101,7 +101,7 @@ def check(
     _refuse_unwritable(output_file)
     _check_exporter(output)
     report, render = _run(plan, output)
-    write(render(report, terminal.style(output_file, no_color)), output_file)
+    terminal.write(render(report, terminal.style(output_file, no_color)), output_file)
     sys.exit(exit_code(report, strict))
 
 
@@ -167,26 +167,3 @@ def _refuse_unwritable(path: Path | None) -> None:
         raise DoctorError(f"--output-file: the directory {path.parent} does not exist")
     if path and path.is_dir():
         raise DoctorError(f"--output-file: {path} is a directory")
-
-
-def write(text: str, path: Path | None) -> None:
-    """To the terminal, or whole or not at all to a file that only its owner can read."""
-    if path is None:
-        click.echo(text, nl=False)
-        return
-    path = Path(os.path.realpath(path))  # a link stays one
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        if path.exists() and not path.is_file():  # a pipe or a device is written to, not replaced
-            path.write_text(text, encoding="utf-8", errors="replace")
-            return
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with open(descriptor, "w", encoding="utf-8", errors="replace") as file:
-                file.write(text)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise DoctorError(f"--output-file: {path} cannot be written: {error.strerror}") from None

@@ -7,7 +7,7 @@ import msgspec
 
 from biostudio_doctor import config as configuration
 from biostudio_doctor import plan, reference
-from biostudio_doctor.cli.check import write
+from biostudio_doctor.cli.terminal import write
 from biostudio_doctor.errors import DoctorError
 
 _FILE = click.argument("file", type=click.Path(path_type=Path), required=False, metavar="[FILE]")

@@ -1,4 +1,4 @@
-"""What the commands share about the terminal: how wide and how colourful."""
+"""What the commands share about their output: the terminal's width and colours, and files."""
 
 import os
 import shlex
@@ -6,6 +6,9 @@ import shutil
 import sys
 from pathlib import Path
 
+import click
+
+from biostudio_doctor.errors import DoctorError
 from biostudio_doctor.exporter import Style
 
 
@@ -44,3 +47,26 @@ def can_show(character: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def write(text: str, path: Path | None) -> None:
+    """To the terminal, or whole or not at all to a file that only its owner can read."""
+    if path is None:
+        click.echo(text, nl=False)
+        return
+    path = Path(os.path.realpath(path))  # a link stays one
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        if path.exists() and not path.is_file():  # a pipe or a device is written to, not replaced
+            path.write_text(text, encoding="utf-8", errors="replace")
+            return
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with open(descriptor, "w", encoding="utf-8", errors="replace") as file:
+                file.write(text)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise DoctorError(f"--output-file: {path} cannot be written: {error.strerror}") from None
