@@ -3,11 +3,10 @@
 The classes are the reference: their descriptions become `config init` and docs/configuration.md.
 """
 
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta, Struct, field, structs
@@ -54,6 +53,144 @@ class PortsConfig(Settings, frozen=True, kw_only=True):
     https: Annotated[PortNumber, Meta(description="The port of the HTTPS front.")] = 443
 
 
+class Secret(Settings, frozen=True, kw_only=True):
+    """Where a password or key is kept; it never stands in the configuration itself."""
+
+    file: Annotated[AbsolutePath | None, Meta(description="A file that holds nothing else.")] = None
+    env: Annotated[str | None, Meta(description="An environment variable.")] = None
+
+    def __post_init__(self) -> None:
+        if bool(self.file) == bool(self.env):
+            raise ValueError('expected one of { file = "/path" } and { env = "NAME" }')
+
+
+class ServiceConfig(Settings, frozen=True, kw_only=True):
+    """A service of BioStudio, where it differs from what is published."""
+
+    port: Annotated[
+        PortNumber | None, Meta(description="Its port, if it is not the published one.")
+    ] = None
+
+
+class LoginServiceConfig(ServiceConfig, frozen=True, kw_only=True):
+    """A service that may ask who calls. Without user and password it is asked anonymously."""
+
+    user: Annotated[str | None, Meta(description="Whom to log in as.")] = None
+    password: Annotated[
+        Secret | None, Meta(description='Where it is: { file = "/path" } or { env = "NAME" }.')
+    ] = None
+    tls: Annotated[bool, Meta(description="It is expected to speak TLS.")] = False
+    ca_file: Annotated[
+        AbsolutePath | None, Meta(description="Authorities (PEM) to trust besides the system's.")
+    ] = None
+
+
+class DatabaseServiceConfig(LoginServiceConfig, frozen=True, kw_only=True):
+    """A database of BioStudio."""
+
+    database: Annotated[str, Meta(description="The database to log in to.")] = "postgres"
+
+
+class ServicesConfig(Settings, frozen=True, kw_only=True):
+    """BioStudio's own services, asked in the phase 'running'."""
+
+    address: Annotated[
+        str, Meta(description="Where those of this host answer: a name or an IP address.")
+    ] = "127.0.0.1"
+    postgresql: DatabaseServiceConfig = field(default_factory=DatabaseServiceConfig)
+    redis: LoginServiceConfig = field(default_factory=LoginServiceConfig)
+    memcached: ServiceConfig = field(default_factory=ServiceConfig)
+    workspace: ServiceConfig = field(default_factory=ServiceConfig)
+    app: ServiceConfig = field(default_factory=ServiceConfig)
+    mqtt_tcp: LoginServiceConfig = field(default_factory=LoginServiceConfig)
+    mqtt_websocket: LoginServiceConfig = field(default_factory=LoginServiceConfig)
+    job: ServiceConfig = field(default_factory=ServiceConfig)
+
+
+_CA_FILE = Annotated[
+    AbsolutePath | None, Meta(description="Authorities (PEM) to trust besides the system's.")
+]
+_WRITE = Annotated[
+    bool, Meta(description="May be tried by writing a scratch object, which is removed again.")
+]
+_SECRET = Annotated[
+    Secret | None, Meta(description='Where it is: { file = "/path" } or { env = "NAME" }.')
+]
+
+
+class NfsSource(Settings, frozen=True, kw_only=True):
+    """In-house data on NFS."""
+
+    server: Annotated[str, Meta(description="Its name or IP address.")]
+    export: Annotated[AbsolutePath, Meta(description="The exported directory.")]
+    mount: Annotated[AbsolutePath | None, Meta(description="Where it is mounted here.")] = None
+    write: _WRITE = False
+
+
+class GlusterfsSource(Settings, frozen=True, kw_only=True):
+    """In-house data on GlusterFS."""
+
+    server: Annotated[str, Meta(description="One of its servers: a name or IP address.")]
+    volume: Annotated[str, Meta(description="The name of the volume.")]
+    mount: Annotated[AbsolutePath | None, Meta(description="Where it is mounted here.")] = None
+    write: _WRITE = False
+
+
+class S3Source(Settings, frozen=True, kw_only=True):
+    """In-house data in a bucket of Amazon S3 or of a compatible storage."""
+
+    bucket: Annotated[str, Meta(description="Its name.")]
+    endpoint: Annotated[
+        str | None, Meta(description="URL of a compatible storage; none means Amazon.")
+    ] = None
+    region: Annotated[str | None, Meta(description="The region to sign for.")] = None
+    prefix: Annotated[str, Meta(description="Only keys that begin so are looked at.")] = ""
+    style: Annotated[
+        Literal["auto", "path", "virtual"],
+        Meta(description="How BioStudio will address the bucket: in the path or the host name."),
+    ] = "auto"
+    access_key: _SECRET = None
+    secret_key: _SECRET = None
+    ca_file: _CA_FILE = None
+    write: _WRITE = False
+
+
+class DatabaseSource(Settings, frozen=True, kw_only=True):
+    """A database of your own that colleagues will use."""
+
+    host: Annotated[str, Meta(description="Its name or IP address.")]
+    port: Annotated[PortNumber | None, Meta(description="Its port, if not the usual one.")] = None
+    database: Annotated[str | None, Meta(description="The database to log in to.")] = None
+    user: Annotated[str | None, Meta(description="Whom to log in as; none only knocks.")] = None
+    password: _SECRET = None
+    tls: Annotated[bool, Meta(description="It is expected to speak TLS.")] = False
+    ca_file: _CA_FILE = None
+
+
+class EcosystemSource(Settings, frozen=True, kw_only=True):
+    """A BBrowserX or Talk2Data server of your own."""
+
+    url: Annotated[
+        str, Meta(pattern="^https?://", description="https://host or https://host:port.")
+    ]
+    product: Annotated[
+        Literal["bbrowserx", "talk2data"], Meta(description="What is served there.")
+    ] = "bbrowserx"
+    ca_file: _CA_FILE = None
+
+
+class DatasourcesConfig(Settings, frozen=True, kw_only=True):
+    """Your own data, which BioStudio will read. Each kind may be given several times."""
+
+    nfs: tuple[NfsSource, ...] = ()
+    s3: tuple[S3Source, ...] = ()
+    glusterfs: tuple[GlusterfsSource, ...] = ()
+    postgresql: tuple[DatabaseSource, ...] = ()
+    mysql: tuple[DatabaseSource, ...] = ()
+    mariadb: tuple[DatabaseSource, ...] = ()
+    ecosystem: tuple[EcosystemSource, ...] = ()
+
+
 class Config(Settings, frozen=True, kw_only=True):
     """Everything a configuration file may say."""
 
@@ -72,8 +209,21 @@ class Config(Settings, frozen=True, kw_only=True):
     skip: Annotated[
         tuple[str, ...], Meta(description="Checks to leave out, by id or glob such as 'gpu.*'.")
     ] = ()
+    bioproxy: Annotated[
+        str | None, Meta(description="Where bioproxy runs, if not on this host.")
+    ] = None
+    nodes: Annotated[
+        tuple[str, ...],
+        Meta(description="The BioStudio hosts behind bioproxy: names or IP addresses."),
+    ] = ()
+    peers: Annotated[
+        tuple[str, ...],
+        Meta(description="Hosts on which `listen` runs, as ROLE=ADDRESS; `--peer` adds one."),
+    ] = ()
     storage: StorageConfig = field(default_factory=StorageConfig)
     ports: PortsConfig = field(default_factory=PortsConfig)
+    services: ServicesConfig = field(default_factory=ServicesConfig)
+    datasources: DatasourcesConfig = field(default_factory=DatasourcesConfig)
     certificates: Annotated[
         tuple[str, ...],
         Meta(description="Certificates to watch: files (/path/tls.crt) or endpoints (host:443)."),
@@ -142,7 +292,9 @@ def convert(data: Any, settings_type: type[SettingsT], source: str, prefix: str 
     try:
         return msgspec.convert(data, settings_type)
     except msgspec.ValidationError as error:
-        key, problem = _explain(str(error), settings_type, data)
+        from biostudio_doctor.config_errors import explain
+
+        key, problem = explain(str(error), settings_type, data)
         raise ConfigError(
             source, ".".join(part for part in (prefix, key) if part), problem
         ) from None
@@ -160,66 +312,3 @@ def _read(path: Path) -> str:
         raise ConfigError(str(path), "", f"cannot be read: {error.strerror}") from None
     except ValueError as error:  # a NUL byte in the path
         raise ConfigError(repr(str(path)), "", str(error)) from None
-
-
-_WORDS = {
-    "str": "a text", "int": "a whole number", "float": "a number", "bool": "true or false",
-    "object": "a table", "array": "a list", "null": "nothing", "datetime": "a date",
-}  # fmt: skip
-
-
-def _explain(message: str, settings_type: type[Struct], data: Any) -> tuple[str, str]:
-    """Turn msgspec's message into a key and a sentence for a person."""
-    problem, _, where = message.partition(" - at ")
-    key = re.sub(r"\[(?:\.\.\.|(\d+))\]", r"[\1]", where.strip("`").removeprefix("$").lstrip("."))
-    key = key.replace("[]", "").replace("`", "")
-    unknown = re.match(r"Object contains unknown field `(.*)`", problem, re.DOTALL)
-    if unknown:
-        return _unknown_key(unknown[1], key, settings_type)
-    if problem.startswith("Invalid enum value"):
-        options = _options(settings_type, key)
-        return key, f"expected {options}, not {_value(data, key)!r}"
-    problem = re.sub(r"`([^`]*)`", lambda found: _plain(found[1]), problem)
-    problem = re.sub(r"matching regex '\^/.*'", "starting with '/', without NUL bytes", problem)
-    return key, problem[:1].lower() + problem[1:]
-
-
-def _unknown_key(name: str, table: str, settings_type: type[Struct]) -> tuple[str, str]:
-    known = _fields(settings_type, table)
-    import difflib
-
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean '{close[0]}'?" if close else f"known here: {', '.join(known) or 'none'}"
-    return (f"{table}.{name}" if table else name), f"unknown key; {hint}"
-
-
-def _fields(settings_type: Any, table: str) -> list[str]:
-    for part in filter(None, table.split(".")):
-        for item in msgspec.structs.fields(settings_type):
-            if item.encode_name == part:
-                settings_type = item.type
-    return [item.encode_name for item in msgspec.structs.fields(settings_type)]
-
-
-def _plain(types: str) -> str:
-    """Names of types, such as "str | null", as words; TOML has no null that one could write."""
-    names = [name for name in types.split(" | ") if name != "null" or types == "null"]
-    return " or ".join(_WORDS.get(name, name) for name in names)
-
-
-def _options(settings_type: type[Struct], key: str) -> str:
-    """The values that an enumerated key may have."""
-    annotation: Any = next(
-        (item.type for item in msgspec.structs.fields(settings_type) if item.encode_name == key),
-        None,
-    )
-    while get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    values = get_args(annotation) if get_origin(annotation) is Literal else ()
-    return " or ".join(f"'{value}'" for value in values) or "another value"
-
-
-def _value(data: Any, key: str) -> Any:
-    for part in key.split("."):
-        data = data.get(part, "") if isinstance(data, dict) else ""
-    return data

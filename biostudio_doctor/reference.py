@@ -61,10 +61,18 @@ def setting_rows(settings: type[Struct]) -> list[tuple[str, str, str]]:
         default = item.default
         if default is msgspec.NODEFAULT and item.default_factory is not msgspec.NODEFAULT:
             default = item.default_factory()
-        if isinstance(default, Settings):
+        if isinstance(default, Settings) or _is_repeated_table(item.type):
             continue
         rows.append((item.encode_name, toml_value(default), description(item.type)))
     return rows
+
+
+def _is_repeated_table(annotation: Any) -> bool:
+    return get_origin(annotation) is tuple and _is_table(get_args(annotation)[0])
+
+
+def _is_table(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Settings)
 
 
 def description(annotation: Any) -> str:
@@ -78,7 +86,7 @@ def description(annotation: Any) -> str:
 
 def toml_value(value: Any) -> str:
     """A value as TOML writes it; nothing for None, which TOML has not."""
-    if value is None:
+    if value is None or value is msgspec.NODEFAULT:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
@@ -99,11 +107,7 @@ def config_template() -> str:
     """A configuration file with every key, commented out, its meaning above it."""
     lines = ["# biostudio-doctor: every key with its default. Uncomment what you change.", ""]
     lines += _template_table(Config)
-    for item in msgspec.structs.fields(Config):
-        table = item.type
-        if isinstance(table, type) and issubclass(table, Settings):
-            lines += ["", f"# {inspect.cleandoc(table.__doc__ or '')}", f"[{item.encode_name}]"]
-            lines += _template_table(table)
+    lines += _template_tables(Config, "")
     lines += [
         "",
         "# Settings of a single check, as `biostudio-doctor explain ID` tells them:",
@@ -111,6 +115,22 @@ def config_template() -> str:
         "# warn_days = 30",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _template_tables(settings: type[Struct], prefix: str) -> list[str]:
+    """The tables below a table; those that may be given several times are written [[so]]."""
+    lines = []
+    for item in msgspec.structs.fields(settings):
+        repeated = _is_repeated_table(item.type)
+        table = get_args(item.type)[0] if repeated else item.type
+        if not _is_table(table):
+            continue
+        name = prefix + item.encode_name
+        # What may be repeated is no table until it has a header, so that one is commented out too.
+        header = f"# [[{name}]]" if repeated else f"[{name}]"
+        lines += ["", f"# {inspect.cleandoc(table.__doc__ or '')}", header]
+        lines += _template_table(table) + _template_tables(table, f"{name}.")
+    return lines
 
 
 def _template_table(settings: type[Struct]) -> list[str]:

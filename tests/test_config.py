@@ -1,5 +1,6 @@
 """Bad configuration is one clear line that names the file, the key and what was expected."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -97,11 +98,37 @@ def test_the_template_is_valid_and_changes_nothing(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
     assert configuration.load(file) == configuration.Config()
     # ... and so is every line of it that a user might uncomment
+    # (tables that may be repeated need what has no default, and are tried below)
     lines = [line.removeprefix("# ") for line in file.read_text().splitlines()]
-    keys = [line for line in lines if line.startswith("[") or (" = " in line and "..." not in line)]
-    keys = [line for line in keys if "e.g." not in line]
+    lines = lines[: lines.index("[datasources]")]
+    keys = [line for line in lines if re.match(r"\[|\w+ = (?!\.\.\.)", line)]
     configured = configuration.parse("\n".join(keys), "template")
     assert configured.ports == configuration.PortsConfig()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[services.redis]\npassword = 'canary-4711'", "services.redis.password: expected { file"),
+        ("[services.redis]\npassword = {}", "services.redis.password: expected one of { file"),
+        ("[services.redis.password]\nfile = '/a'\nenv = 'B'", "password: expected one of { file"),
+        ("[services.redis.password]\nvalue = 'canary-4711'", "password.value: unknown key"),
+        ("[services.redis]\nprot = 1", "services.redis.prot: unknown key; did you mean 'port'?"),
+        ("[[datasources.nfs]]\nserver = 'a'", "datasources.nfs[0]: object missing required field"),
+        ("[[datasources.s3]]\nbucket = 'a'\nstyle = 'x'", "s3[0].style: expected 'auto' or 'path'"),
+        ("[[datasources.s3]]\nbucket = 'a'\nacces = 1", "s3[0].acces: unknown key; did you mean"),
+        (
+            "[[datasources.s3]]\nbucket='a'\nsecret_key = 'canary-4711'",
+            "secret_key: expected { file",
+        ),
+        ("[[datasources.ecosystem]]\nurl = 'a'", "url: expected a text starting with http://"),
+    ],
+)
+def test_services_and_data_sources_are_named_in_errors(text: str, said: str) -> None:
+    with pytest.raises(DoctorError) as raised:
+        configuration.parse(text, "test.toml")
+    assert said in str(raised.value)
+    assert "canary-4711" not in str(raised.value)
 
 
 def test_init_never_overwrites(tmp_path: Path) -> None:

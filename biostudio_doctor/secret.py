@@ -1,0 +1,72 @@
+"""Secrets: read where the configuration says they are kept, and never told.
+
+Client libraries and servers may repeat what they were given in their errors. So whatever was read
+here is also taken out of all that leaves the observing process.
+"""
+
+import os
+import threading
+
+import msgspec
+
+from biostudio_doctor.config import Secret
+from biostudio_doctor.host import Host
+
+_SIZE_LIMIT = 64 << 10
+#: What is shorter could stand in any sentence; a password of five letters protects nothing anyhow.
+_SHORTEST = 6
+_HIDDEN = "[hidden]"
+
+_revealed: set[str] = set()
+_lock = threading.Lock()
+
+
+class SecretError(Exception):
+    """A secret that cannot be had: one sentence that says why, without it."""
+
+
+def reveal(secret: Secret, host: Host) -> str:
+    """The secret itself, without the line break at its end.
+
+    Raises:
+        SecretError: if it is not there, or is empty.
+    """
+    value = _from_file(secret.file, host) if secret.file else _from_environment(secret.env or "")
+    with _lock:
+        _revealed.add(value)
+    return value
+
+
+def hide(text: str) -> str:
+    """The same text without any secret that was revealed in this process."""
+    with _lock:
+        known = sorted(_revealed, key=len, reverse=True)
+    for value in known:
+        if len(value) >= _SHORTEST:
+            for form in (value, _in_json(value)):
+                text = text.replace(form, _HIDDEN)
+    return text
+
+
+def _in_json(value: str) -> str:
+    return msgspec.json.encode(value).decode()[1:-1]
+
+
+def _from_file(path: str, host: Host) -> str:
+    try:
+        value = host.read_bytes(path, _SIZE_LIMIT).decode("utf-8")
+    except OSError as error:
+        raise SecretError(f"its file {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SecretError(f"its file {path} holds no UTF-8 text") from None
+    value = value.removesuffix("\n").removesuffix("\r")
+    if not value:
+        raise SecretError(f"its file {path} is empty")
+    return value
+
+
+def _from_environment(name: str) -> str:
+    value = os.environ.get(name, "")
+    if not value:
+        raise SecretError(f"the environment variable {name} is not set, or empty")
+    return value
