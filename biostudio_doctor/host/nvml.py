@@ -27,6 +27,9 @@ PROBLEMS = {
     999: "unknown-error",
 }
 
+#: NVML_BRAND_TESLA, and NVML_BRAND_NVIDIA: what an H200 is with driver 580.
+_DATA_CENTER_BRANDS = (2, 14)
+
 
 class Gpu(Struct, frozen=True, kw_only=True):
     """One GPU; None is what it, or its driver, does not tell."""
@@ -94,7 +97,7 @@ def _gpu(nvml: Any, index: int) -> Gpu:
         slot=str(place.busId) if place else "",
         memory=memory.total if memory else None,
         capability=float(f"{capability[0]}.{capability[1]}") if capability else None,
-        data_center=_ask(nvml.nvmlDeviceGetBrand, handle) == nvml.NVML_BRAND_TESLA,
+        data_center=_ask(nvml.nvmlDeviceGetBrand, handle) in _DATA_CENTER_BRANDS,
         uncorrected_errors=_ask(
             nvml.nvmlDeviceGetTotalEccErrors,
             handle,

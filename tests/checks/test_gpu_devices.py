@@ -229,6 +229,7 @@ def test_gpus_that_are_well(ask: Ask) -> None:
         ({"driver": "495.29.05"}, "driver", "too old"),
         ({"driver": "450.80.02", "brand": 5}, "driver", "too old"),
         ({"driver": "450.80.02", "brand": 2}, "", ""),
+        ({"driver": "450.80.02", "brand": 14}, "", ""),
         ({"ecc": 3}, "GPU 0 health", "3 memory errors that could not be corrected"),
         ({"pending": 1}, "GPU 0 health", "waits for a reset"),
         ({"retiring": 1}, "GPU 0 health", "waits for a reset"),
@@ -294,6 +295,27 @@ WELL = GpuFacts(
 
 def judged(facts: GpuFacts, machine: Machine = DEBIAN, **config: Any) -> dict[str, Finding]:
     return judge(GpuDevices(context(machine, **config)), facts)
+
+
+def test_a_real_h200() -> None:
+    """What was observed on a machine with one H200 and driver 580.159.04, without the toolkit."""
+    gpu = Gpu(
+        index=0, name="NVIDIA H200", slot="00000000:00:06.0", memory=150754820096, capability=9.0,
+        data_center=True, uncorrected_errors=0, persistence=True, temperature=31,
+    )  # fmt: skip
+    place = PciDevice(
+        slot="0000:00:06.0", vendor=0x10DE, device=0x2335, device_class=0x030200, driver="nvidia"
+    )
+    facts = GpuFacts(
+        devices=(place,),
+        loaded_driver="580.159.04",
+        nvml=Nvml(driver="580.159.04", gpus=(gpu,)),
+        toolkit=Toolkit(),
+    )
+    findings = judged(facts)
+    assert [one.status for one in findings.values()] == [Status.PASS] * 4 + [Status.WARN]
+    assert "NVIDIA H200 with 150.8 GB (140.4 GiB)" in findings["GPU 0"].summary
+    assert "Container Toolkit is not installed" in list(findings.values())[-1].summary
 
 
 def test_problems_of_the_host_itself() -> None:
