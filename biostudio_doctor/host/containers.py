@@ -1,7 +1,9 @@
-"""Docker's running containers and the ports they publish (Engine API, GET /containers/json)."""
+"""Docker's running containers, the ports they publish, and since when they run (Engine API)."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,6 +23,11 @@ class Container(Struct, frozen=True, kw_only=True):
     image: str  # as it was asked for, such as "postgres:15"
     ports: tuple[int, ...] = ()  # TCP ports of the host that lead into it
 
+    @property
+    def base_image(self) -> str:
+        """The image's own name, without registry and tag."""
+        return self.image.rpartition("/")[2].partition("@")[0].partition(":")[0]
+
 
 def running(host: Host) -> list[Container]:
     """The containers of the system's Docker Engine; none where it cannot be asked."""
@@ -31,6 +38,42 @@ def running(host: Host) -> list[Container]:
         return []
     answer = http_get(host, SYSTEM_SOCKET, "/containers/json", _TIMEOUT)
     return parse_containers(answer.body) if answer.state == "answers" else []
+
+
+class Startup(Struct, frozen=True, kw_only=True):
+    """Since when a container runs."""
+
+    name: str
+    age: float  # seconds
+    restarts: int  # by the engine, since it was last started by hand
+
+
+def startup(host: Host, port: int, images: Collection[str]) -> Startup | None:
+    """Of the container that publishes a port, or else is of one of these images; None if unknown.
+
+    An image is named without registry and tag.
+    """
+    from biostudio_doctor.host.daemons import http_get
+    from biostudio_doctor.host.docker import SYSTEM_SOCKET
+
+    containers = running(host)
+    publishing = [one for one in containers if port in one.ports]
+    found = publishing or [one for one in containers if one.base_image in images]
+    if not found:
+        return None
+    answer = http_get(host, SYSTEM_SOCKET, f"/containers/{found[0].id}/json", _TIMEOUT)
+    now = datetime.now(UTC)
+    return parse_startup(answer.body, found[0].name, now) if answer.state == "answers" else None
+
+
+def parse_startup(body: bytes, name: str, now: datetime) -> Startup | None:
+    """The reply to /containers/ID/json; None where it is no such reply."""
+    try:
+        reply = msgspec.json.decode(body, type=_Inspected)
+        age = (now - reply.state.started_at).total_seconds()
+    except (ValueError, TypeError, RecursionError):  # TypeError: a time without its zone
+        return None
+    return Startup(name=name, age=round(max(0.0, age), 1), restarts=reply.restart_count)
 
 
 def parse_containers(body: bytes) -> list[Container]:
@@ -64,3 +107,12 @@ class _Reply(Struct, frozen=True, rename="pascal"):
     names: list[str] | None = None
     image: str = ""
     ports: list[_Port] | None = None
+
+
+class _State(Struct, frozen=True, rename="pascal"):
+    started_at: datetime
+
+
+class _Inspected(Struct, frozen=True, rename="pascal"):
+    state: _State
+    restart_count: int = 0

@@ -25,7 +25,7 @@ State = Literal[
     "password-wrong",  # the credentials are not accepted
     "denied",  # the credentials are right, and not enough for what was asked
     "unwell",  # the service itself says that it cannot serve (starting, loading, full, read-only)
-    "unasked",  # the client library is missing: that it takes connections is all that is known
+    "unasked",  # it takes connections: for more, a library lacks, or a safe way to log in
 ]
 
 
@@ -37,6 +37,10 @@ class Login(Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Login(user={self.user!r}, password={'***' if self.password else ''!r})"
+
+    def hide(self, words: str) -> str:
+        """A service's words, which may repeat what it was told; before they are cut or cleaned."""
+        return words.replace(self.password, "[hidden]") if self.password else words
 
 
 class Target(Struct, frozen=True, kw_only=True):
@@ -66,3 +70,14 @@ class Answer(Struct, frozen=True, kw_only=True):
     logged_in: bool = False
     library: str = ""  # the client library that is missing
     told: dict[str, Any] = field(default_factory=dict)  # what else the service says of itself
+
+
+class Presented(Struct, frozen=True, kw_only=True):
+    """The certificate of a service, as far as its trust goes."""
+
+    name: str  # that it was verified for
+    verified: bool
+    code: int = 0  # X509_V_ERR_..., of openssl-verification-options(1)
+    error: str = ""  # the same in plain words, or why no safe handshake could be had
+    made_for: tuple[str, ...] = ()
+    issuer_urls: tuple[str, ...] = ()  # where the issuer's certificate can be had

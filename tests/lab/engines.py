@@ -61,13 +61,17 @@ class Engines:
         self._until(process, "containerd", ["ctr", "-a", str(self.containerd_socket), "version"])
         return process
 
-    def dockerd(self, *options: str, before: str = ":") -> subprocess.Popen[bytes]:
+    def dockerd(
+        self, *options: str, before: str = ":", alone: bool = False
+    ) -> subprocess.Popen[bytes]:
         """Start dockerd on that containerd and wait until it answers.
 
-        `before` is a shell command that runs first in its mount namespace.
+        `before` is a shell command that runs first in its mount namespace. To run containers it
+        must be `alone`, on a containerd that it starts itself in its own namespaces.
         """
+        on = [] if alone else ["--containerd", str(self.containerd_socket)]
         command = [
-            "dockerd", "--containerd", str(self.containerd_socket),
+            "dockerd", *on,
             "--data-root", f"{self.base}/docker", "--exec-root", f"{self.base}/exec",
             "--pidfile", f"{self.base}/docker.pid", "-H", f"unix://{self.docker_socket}",
             "--iptables=false", "--ip6tables=false", "--bridge=none", *options,
