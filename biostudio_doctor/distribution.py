@@ -136,3 +136,10 @@ def update_trust(machine: Machine) -> tuple[str, ...]:
     if group == "arch":  # which supports no update of single packages
         return ("pacman -Syu",)
     return install(machine, debian="ca-certificates")
+
+
+def who_listens(machine: Machine, port: int) -> tuple[str, ...]:
+    """The command that shows who listens; Alpine comes with netstat, all others with ss."""
+    if family(machine) == "alpine":
+        return (f"netstat -ltnp | grep ':{port} '",)
+    return (f"ss -ltnp 'sport = :{port}'",)

@@ -12,6 +12,7 @@ from biostudio_doctor.host.machine import SYSTEM_CONTAINERS
 from biostudio_doctor.host.ports import Listener, PortTable, PortUse, look
 from biostudio_doctor.host.processes import Process
 from biostudio_doctor.model import Finding, Machine, Remedy, Status
+from biostudio_doctor.nodes import numbers_of
 from biostudio_doctor.requirements import Port, Requirements
 
 #: Names that BioStudio's own images have, without registry and tag.
@@ -69,15 +70,10 @@ class PortsAvailable(Check[PortTable]):
 
     def _wanted(self, requirements: Requirements) -> list[tuple[Port, int]]:
         """What this role serves, with the port that the configuration gives to it."""
-        chosen = self.context.config.ports
-        changed = {"http": chosen.http, "https": chosen.https}
         return [
             (requirement, port)
             for requirement in requirements.ports(self.context.scope.role)
-            for port in (
-                changed.get(requirement.service, requirement.port),
-                *requirement.also,
-            )
+            for port in numbers_of(self.context.config, requirement)
         ]
 
     @property
@@ -115,7 +111,7 @@ class PortsAvailable(Check[PortTable]):
         said = f"Port {subject} is held by a program that does not listen on it (yet)"
         remedy = Remedy(
             "Check again when all services have started; then it shows which one listens.",
-            _listing(use.port, self.context.machine),
+            distribution.who_listens(self.context.machine, use.port),
         )
         return _finding(Status.FAIL, requirement, use.port, said, "taken", remedy)
 
@@ -191,8 +187,7 @@ def _addresses(use: PortUse) -> str:
 
 
 def _is_own(container: Container) -> bool:
-    image = container.image.rpartition("/")[2].partition("@")[0].partition(":")[0]
-    return image in OWN_IMAGES
+    return container.base_image in OWN_IMAGES
 
 
 def _holder(use: PortUse, machine: Machine) -> str:
@@ -241,7 +236,9 @@ def _way_out(use: PortUse, found: Process | None, machine: Machine) -> tuple[str
     if publishing or (use.container and use.port in use.container.ports):
         return container, (f"docker ps --filter publish={use.port}",)
     if not found:
-        return "Find out who listens there, and stop or move it.", _listing(use.port, machine)
+        return "Find out who listens there, and stop or move it.", distribution.who_listens(
+            machine, use.port
+        )
     if found.container:
         lists = _CONTAINER_LISTS.get(found.engine)
         return container, (f"{lists}{found.container[:12]}",) if lists else ()
@@ -259,10 +256,3 @@ def _list_all(machine: Machine) -> Remedy:
     program = "netstat" if distribution.family(machine) == "alpine" else "ss"
     words = "List what listens on this host, and compare it with these ports."
     return Remedy(words, (f"{program} -ltnp",))
-
-
-def _listing(port: int, machine: Machine) -> tuple[str, ...]:
-    """The command that shows who listens; Alpine comes with netstat, all others with ss."""
-    if distribution.family(machine) == "alpine":
-        return (f"netstat -ltnp | grep ':{port} '",)
-    return (f"ss -ltnp 'sport = :{port}'",)
