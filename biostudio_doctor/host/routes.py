@@ -43,3 +43,20 @@ def parse_routes(text: str) -> list[Route]:
 def _address(field: str) -> int:
     """The kernel prints the four bytes, as they are in memory, as one hexadecimal number."""
     return int.from_bytes(int(field, 16).to_bytes(4, sys.byteorder), "big")
+
+
+def default_interfaces(table: str, table6: str) -> tuple[set[str], set[str]]:
+    """The interfaces that the IPv4 and the IPv6 default routes use.
+
+    From /proc/net/route and /proc/net/ipv6_route (the kernel's rt6_info_route: destination, prefix
+    length in hexadecimal, ..., flags, interface).
+    """
+    lines = [line.split() for line in table.splitlines()[1:]]
+    found = {fields[0] for fields in lines if len(fields) > 7 and fields[1] == fields[7] == "0" * 8}
+    lines6 = [line.split() for line in table6.splitlines()]
+    found6 = {
+        fields[9]
+        for fields in lines6
+        if len(fields) > 9 and fields[:2] == ["0" * 32, "00"] and fields[9] != "lo"
+    }
+    return found, found6
