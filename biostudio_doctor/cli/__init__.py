@@ -14,7 +14,10 @@ _COMMANDS = {
     "check": "biostudio_doctor.cli.check:check",
     "list": "biostudio_doctor.cli.catalogue:list_checks",
     "explain": "biostudio_doctor.cli.catalogue:explain",
+    "listen": "biostudio_doctor.cli.listen:listen",
+    "matrix": "biostudio_doctor.cli.matrix:matrix",
     "egress": "biostudio_doctor.cli.egress:egress",
+    "certificate": "biostudio_doctor.cli.certificate:certificate",
     "config": "biostudio_doctor.cli.config:config",
     "schema": "biostudio_doctor.cli.schema:schema",
 }

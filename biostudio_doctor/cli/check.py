@@ -5,15 +5,17 @@ import sys
 from pathlib import Path
 
 import click
+from msgspec import structs
 
 from biostudio_doctor import config as configuration
 from biostudio_doctor import plan as planning
 from biostudio_doctor import registry
 from biostudio_doctor.cli import terminal
-from biostudio_doctor.config import PHASES, PLATFORMS, ROLES
+from biostudio_doctor.config import PHASES, PLATFORMS, ROLES, Config
 from biostudio_doctor.errors import DoctorError
 from biostudio_doctor.exporter import Exporter
 from biostudio_doctor.model import Report, Result
+from biostudio_doctor.peers import CODE_VARIABLE
 from biostudio_doctor.runner import Run, exit_code
 
 
@@ -46,6 +48,28 @@ from biostudio_doctor.runner import Run, exit_code
     metavar="SECONDS",
     help="How long any one check may take, instead of its own timeout.",
 )
+@click.option(
+    "--peer",
+    "peers",
+    multiple=True,
+    metavar="ROLE=ADDRESS",
+    help="A host on which `listen` runs; may be repeated.",
+)
+@click.option(
+    "--code",
+    envvar=CODE_VARIABLE,
+    metavar="CODE",
+    help=f"What `listen` printed. As an argument every user of this host can see it; in "
+    f"{CODE_VARIABLE} only you can.",
+)
+@click.option(
+    "--provider",
+    "providers",
+    multiple=True,
+    metavar="NAME",
+    help="A sign-in provider for sso.providers, such as github or okta=DOMAIN, instead of those "
+    "configured; may be repeated.",
+)
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
 @click.option(
     "--output",
@@ -73,6 +97,9 @@ def check(
     offline: bool,
     deep: bool,
     timeout: float | None,
+    peers: tuple[str, ...],
+    code: str | None,
+    providers: tuple[str, ...],
     strict: bool,
     output: str,
     output_file: Path | None,
@@ -87,6 +114,8 @@ def check(
     given = {"role": role, "phase": phase, "platform": platform, "profile": profile,
              "timeout": timeout}  # fmt: skip
     config = configuration.load(config_file, {k: v for k, v in given.items() if v is not None})
+    config = _with_peers(config, peers, code)
+    config = _with_providers(config, providers)
     plan = planning.make(
         config,
         source=str(config_file or configuration.DEFAULT_FILE),
@@ -103,6 +132,37 @@ def check(
     report, render = _run(plan, output)
     terminal.write(render(report, terminal.style(output_file, no_color)), output_file)
     sys.exit(exit_code(report, strict))
+
+
+def _with_peers(config: Config, given: tuple[str, ...], code: str | None) -> Config:
+    """The code goes to the observing process in the environment, and into nothing that is shown."""
+    if not (given or config.peers):
+        return config
+    if code:
+        from biostudio_doctor.peers import protocol
+
+        try:
+            protocol.key(code)
+        except ValueError as error:
+            raise DoctorError(f"--code or {CODE_VARIABLE}: {error}") from None
+        os.environ[CODE_VARIABLE] = code
+    elif given:
+        raise DoctorError(f"--peer: the code that `listen` prints is needed, in {CODE_VARIABLE}")
+    more = configuration.convert({"peers": given}, Config, "command line").peers
+    return structs.replace(config, peers=tuple(dict.fromkeys((*config.peers, *more))))
+
+
+def _with_providers(config: Config, given: tuple[str, ...]) -> Config:
+    if not given:
+        return config
+    from biostudio_doctor.sso import providers
+
+    for name in given:
+        try:
+            providers.find(name)
+        except ValueError as error:
+            raise DoctorError(f"--provider: {error}") from None
+    return structs.replace(config, sso=structs.replace(config.sso, providers=given))
 
 
 def _run(plan: planning.Plan, output: str) -> tuple[Report, Exporter]:

@@ -101,6 +101,11 @@ class Network:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(3)
 
+    def stop_all(self) -> None:
+        """End all servers."""
+        for process in list(self._processes):
+            self.stop(process)
+
     def wait_for(self, name: str, address: str, port: int, seconds: float = 20) -> None:
         """Until a TCP server of a namespace listens."""
         family = "-6" if ":" in address else "-4"
@@ -154,8 +159,7 @@ class Network:
 
     def close(self) -> None:
         """Undo everything."""
-        for process in list(self._processes):
-            self.stop(process)
+        self.stop_all()
         for name in NAMES:
             subprocess.run(
                 ["ip", "netns", "delete", self.namespace(name)], capture_output=True, check=False
