@@ -148,16 +148,16 @@ def fstab_line(mount: Mount, uuid: str) -> str:
 
     Names such as /dev/sdb1 may mean another disk after the next boot, and are not used.
     """
-    target = _escape_fstab(mount.target)
+    target = escape(mount.target)
     if mount.type in ("nfs", "nfs4", "fuse.glusterfs"):
         fs_type = mount.type.removeprefix("fuse.")
-        return f"{_escape_fstab(mount.source)} {target} {fs_type} defaults,_netdev 0 0"
+        return f"{escape(mount.source)} {target} {fs_type} defaults,_netdev 0 0"
     stable = uuid or mount.source.startswith("/dev/mapper/")
     if mount.type in NETWORK_TYPES or mount.source.startswith("/dev/loop") or not stable:
         return ""
-    source = f"UUID={uuid}" if uuid else _escape_fstab(mount.source)
+    source = f"UUID={uuid}" if uuid else escape(mount.source)
     if mount.type == "btrfs":
-        subvolume = "" if mount.root == "/" else f",subvol={_escape_fstab(mount.root)}"
+        subvolume = "" if mount.root == "/" else f",subvol={escape(mount.root)}"
         return f"{source} {target} btrfs defaults{subvolume} 0 0"
     if mount.root != "/":  # a directory of that file system, which is mounted somewhere else
         return ""
@@ -181,5 +181,6 @@ def _escaped(character: str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
 
 
-def _escape_fstab(text: str) -> str:
+def escape(text: str) -> str:
+    """A name as fstab(5) wants it written."""
     return text.replace("\\", "\\134").replace(" ", "\\040").replace("\t", "\\011")

@@ -1,0 +1,139 @@
+"""What the checks datasources.* share: who is left in peace, and secrets that cannot be had."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from ipaddress import ip_address
+from shlex import quote
+from typing import TypeVar
+
+from msgspec import structs
+
+from biostudio_doctor.config import Secret
+from biostudio_doctor.host import Host
+from biostudio_doctor.host.patience import bounded
+from biostudio_doctor.model import Finding, Remedy, Status
+from biostudio_doctor.requirements import Feature, Requirements
+from biostudio_doctor.secret import reveal
+from biostudio_doctor.services import Answer
+
+
+def not_configured(what: str, key: str, example: str) -> Finding:
+    """The one row of a kind of which the configuration names none; `example` is its first line."""
+    return Finding(
+        Status.SKIP,
+        key,
+        f"No {what} of yours is configured.",
+        remedy=Remedy(
+            "If colleagues will use one, name it in the configuration: "
+            f"[[datasources.{key}]] with {example}."
+        ),
+    )
+
+
+def citing(
+    requirements: Requirements, requirement_id: str, findings: Iterable[Finding]
+) -> Iterator[Finding]:
+    """The findings, each with what the published document says of such data."""
+    demand = requirements.demand(requirement_id, Feature)
+    return (structs.replace(finding, requirement=demand) for finding in findings)
+
+
+def revealed(secrets: Mapping[str, Secret | None], host: Host) -> dict[str, str]:
+    """What the secrets of one source hold; without those that it has not.
+
+    Raises:
+        SecretError: if one cannot be had.
+    """
+    return {name: reveal(secret, host) for name, secret in secrets.items() if secret}
+
+
+def public_url(url: str) -> str:
+    """What may be shown of an http(s) URL: somebody may have written a password into it."""
+    scheme, separator, rest = url.partition("://")
+    return scheme + separator + rest.rpartition("@")[2]
+
+
+def no_secret(subject: str, key: str, problem: str) -> Finding:
+    """A source that was not asked; `key` is where the secret is named, such as nfs.password."""
+    return Finding(
+        Status.ERROR,
+        subject,
+        f"{subject} was not asked, because its secret cannot be had: {problem}.",
+        remedy=Remedy(
+            f"Correct datasources.{key} in the configuration, or let biostudio-doctor read it."
+        ),
+        cause="datasource.no-secret",
+    )
+
+
+_REASONS = {
+    "timeout": "nothing came back",
+    "nxdomain": "there is no such name",
+    "unreachable": "there is no way to it",
+}
+
+
+def why_unreached(answer: Answer) -> str:
+    """Why a server could not be reached, in a few words; '' where that is not known."""
+    reason = answer.failure.reason if answer.failure else ""
+    return _REASONS.get(reason) or answer.detail
+
+
+def advice_unreached(answer: Answer, settings: str) -> Remedy:
+    """What to do where a server could not be reached; `settings` is where it is configured."""
+    if is_address(answer.host):
+        commands = (f"ip route get {answer.host}",)
+    else:
+        commands = (f"getent hosts {quote(answer.host)}",)
+    words = f"See whether a firewall between here and there drops port {answer.port}."
+    if answer.failure and answer.failure.phase == "resolve":
+        words = f"Correct the name in {settings}, or its entry in DNS or /etc/hosts."
+    return Remedy(words, commands, as_root=False)
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is given by its IP address."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what is said to it stays on this host."""
+    return host == "localhost" or (is_address(host) and ip_address(host).is_loopback)
+
+
+SourceT = TypeVar("SourceT")
+FactsT = TypeVar("FactsT")
+
+
+def look_at_each(
+    host: Host,
+    sources: Sequence[SourceT],
+    look: Callable[[Host, SourceT], FactsT],
+    seconds: float,
+    verb: str,
+) -> list[FactsT | OSError]:
+    """Look at sources side by side, for libraries and system calls that may never return.
+
+    One that does not come back within `seconds` is a TimeoutError, and the others are not held up.
+    """
+    calls = {
+        f"source {number}": partial(_swapped, look, source)
+        for number, source in enumerate(sources, 1)
+    }
+    return list(bounded(host, calls, seconds, verb).values())
+
+
+def _swapped(look: Callable[[Host, SourceT], FactsT], source: SourceT, host: Host) -> FactsT:
+    return look(host, source)
+
+
+def subjects(names: Sequence[str]) -> list[str]:
+    """The names, of which one that stands there again is numbered."""
+    return [
+        f"{name} ({names[: index + 1].count(name)})" if name in names[:index] else name
+        for index, name in enumerate(names)
+    ]
