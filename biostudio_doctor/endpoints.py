@@ -1,6 +1,23 @@
-"""Endpoints as people write them: host:port, [IPv6]:port, or https://host."""
+"""Endpoints as people write them: host:port, [IPv6]:port, or a URL such as https://host."""
 
 from typing import NamedTuple
+
+#: How TLS begins by the scheme of a URL: the port without one, and what is said before TLS (a name
+#: of probes.starttls.PRELUDES). Ports are IANA's.
+SCHEMES = {
+    "https": (443, ""),
+    "postgresql": (5432, "postgresql"),
+    "postgres": (5432, "postgresql"),
+    "mqtts": (8883, ""),
+    "rediss": (6379, ""),
+    "smtp": (25, "smtp"),
+    "smtps": (465, ""),
+    "ldap": (389, "ldap"),
+    "ldaps": (636, ""),
+}
+
+#: Schemes that are no TLS, with the one that is.
+_PLAIN = {"http": "https", "redis": "rediss", "mqtt": "mqtts", "tcp": "https", "ws": "https"}
 
 
 class Endpoint(NamedTuple):
@@ -40,6 +57,31 @@ def parse(text: str, default_port: int | None = None) -> Endpoint:
     return Endpoint(host, int(digits))
 
 
+class Served(NamedTuple):
+    """Where a certificate is served, and what is said before TLS there."""
+
+    endpoint: Endpoint
+    prelude: str = ""  # a name of probes.starttls.PRELUDES
+
+
+def watched(text: str) -> Served:
+    """Understand host:port, TLS from the start, or a URL with one of SCHEMES.
+
+    Raises:
+        ValueError: one line that says what is wrong.
+    """
+    scheme, separator, rest = public(text.strip()).partition("://")
+    if not separator:
+        return Served(parse(text))
+    scheme = scheme.lower()
+    if scheme not in SCHEMES:
+        other = _PLAIN.get(scheme)
+        hint = f"with TLS it is {other}://" if other else f"known are {', '.join(SCHEMES)}"
+        raise ValueError(f"{scheme[:20]}:// is no way to a certificate; {hint}")
+    port, prelude = SCHEMES[scheme]
+    return Served(parse(rest.partition("/")[0].partition("?")[0], port), prelude)
+
+
 def check_watched(name: str) -> None:
     """Whether this names a certificate to watch: a file by its whole path, or an endpoint.
 
@@ -50,7 +92,7 @@ def check_watched(name: str) -> None:
         if "\0" in name:
             raise ValueError("it holds a NUL byte")
         if not name.startswith("/"):
-            parse(name)
+            watched(name)
     except ValueError as error:
         hint = "name a file by its whole path (/path/tls.crt) and an endpoint as host:port"
         raise ValueError(f"{public(name)!r}: {error}; {hint}") from None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biostudio_doctor.endpoints import check_watched, parse, public
+from biostudio_doctor.endpoints import check_watched, parse, public, watched
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,35 @@ def test_not_understood(text: str) -> None:
     with pytest.raises(ValueError) as caught:
         parse(text)
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port", "prelude"),
+    [
+        ("studio.lab:8443", "studio.lab", 8443, ""),
+        ("https://studio.lab/x?y", "studio.lab", 443, ""),
+        ("postgresql://u:p@db.lab/x?sslmode=require", "db.lab", 5432, "postgresql"),
+        ("Postgres://db.lab:5433", "db.lab", 5433, "postgresql"),
+        ("mqtts://[::1]", "::1", 8883, ""),
+        ("rediss://cache.lab", "cache.lab", 6379, ""),
+        ("smtp://mail.lab", "mail.lab", 25, "smtp"),
+        ("ldap://dir.lab", "dir.lab", 389, "ldap"),
+        ("ldaps://dir.lab", "dir.lab", 636, ""),
+    ],
+)
+def test_schemes(text: str, host: str, port: int, prelude: str) -> None:
+    assert watched(text) == ((host, port), prelude)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("http://a", "it is https://"), ("redis://a:1", "it is rediss://"), ("ftp://a", "known are"),
+     ("https://", "no host:port"), ("ldap://a:b", "no port"), ("x" * 99 + "://a", "known are")],
+)  # fmt: skip
+def test_no_way_to_a_certificate(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said) as caught:
+        watched(text)
+    assert len(str(caught.value)) < 200
 
 
 @given(st.text(max_size=40))

@@ -57,3 +57,20 @@ class Dialler:
             telling = (problem for problem in problems if problem.reason != "unreachable")
             raise ProbeError(next(telling, problems[0]))
         return streams[0]
+
+
+async def knock(host: str, ports: Sequence[int], *, timeout: float) -> dict[int, Failure | None]:
+    """Whether ports of a host take a connection, which is given up at once."""
+    outcomes: dict[int, Failure | None] = {}
+
+    async def try_port(port: int) -> None:
+        try:
+            await anyio.aclose_forcefully(await Dialler(host, port, timeout=timeout)())
+            outcomes[port] = None
+        except ProbeError as error:
+            outcomes[port] = error.failure
+
+    async with anyio.create_task_group() as tasks:
+        for port in ports:
+            tasks.start_soon(try_port, port)
+    return {port: outcomes[port] for port in ports}

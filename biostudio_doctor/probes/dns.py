@@ -96,14 +96,60 @@ async def ask(name: str, record: Record, server: str, *, timeout: float, port: i
     started = time.perf_counter()
     answer = Answer(server=server, record=record, seconds=0, source=source_address(server, port))
     try:
-        with anyio.fail_after(timeout):
-            answer = await _exchange(answer, name, port, timeout)
-    except dns.exception.DNSException as error:
-        detail = one_line(f"{type(error).__name__}: {error}")
-        answer = structs.replace(answer, failure=Failure("resolve", "bad-response", detail))
-    except (OSError, ValueError, ProbeError, anyio.EndOfStream, anyio.IncompleteRead) as error:
-        answer = structs.replace(answer, failure=failure("resolve", error))
+        reply, truncated = await question(name, record, server, timeout=timeout, port=port)
+        answer = _read(structs.replace(answer, over_tcp=truncated), reply)
+    except UNANSWERED as error:
+        answer = structs.replace(answer, failure=unanswered(error))
     return structs.replace(answer, seconds=round(time.perf_counter() - started, 6))
+
+
+#: What `question` and the reading of its answer may raise.
+UNANSWERED = (
+    dns.exception.DNSException,
+    OSError,
+    ValueError,
+    ProbeError,
+    anyio.EndOfStream,
+    anyio.IncompleteRead,
+)
+
+
+async def question(
+    name: str, record: str, server: str, *, timeout: float, port: int = 53
+) -> tuple[dns.message.Message, bool]:
+    """One answer of a name server, and whether it came by TCP because it was too long for UDP.
+
+    Raises:
+        UNANSWERED: if none comes, or none that can be read; `unanswered` says what that means.
+    """
+    query = dns.message.make_query(name, record, use_edns=0, payload=_PAYLOAD)
+    wire = query.to_wire()
+    with anyio.fail_after(timeout):
+        reply = dns.message.from_wire(
+            await _datagram(wire, server, port, timeout), ignore_trailing=True
+        )
+        truncated = bool(reply.flags & dns.flags.TC)
+        if truncated:
+            reply = dns.message.from_wire(await _over_tcp(wire, server, port, timeout))
+    if not query.is_response(reply):
+        raise ProbeError(Failure("resolve", "bad-response", "an answer to another question"))
+    return reply, truncated
+
+
+def unanswered(error: BaseException) -> Failure:
+    """What an exception of UNANSWERED means."""
+    if isinstance(error, dns.exception.DNSException):
+        detail = one_line(f"{type(error).__name__}: {error}")
+        return Failure("resolve", "bad-response", detail)
+    return failure("resolve", error)
+
+
+def verdict(reply: dns.message.Message) -> tuple[str, tuple[str, ...], Failure | None]:
+    """The RCODE of an answer, its extended errors, and the failure that the RCODE stands for."""
+    code = dns.rcode.to_text(reply.rcode())
+    extended = tuple(one_line(error.to_text()) for error in reply.extended_errors()[:4])
+    failed = Failure("resolve", _CODES.get(code, "bad-response"), code)
+    return code, extended, None if code == "NOERROR" else failed
 
 
 def explained(looked_up: Lookup, answers: Sequence[Answer], servers: Sequence[str]) -> Lookup:
@@ -159,20 +205,6 @@ async def _in_thread(call: Callable[[], T]) -> T:
     return await future
 
 
-async def _exchange(answer: Answer, name: str, port: int, timeout: float) -> Answer:
-    query = dns.message.make_query(name, answer.record, use_edns=0, payload=_PAYLOAD)
-    wire = query.to_wire()
-    reply = dns.message.from_wire(
-        await _datagram(wire, answer.server, port, timeout), ignore_trailing=True
-    )
-    truncated = bool(reply.flags & dns.flags.TC)
-    if truncated:
-        reply = dns.message.from_wire(await _over_tcp(wire, answer.server, port, timeout))
-    if not query.is_response(reply):
-        raise ProbeError(Failure("resolve", "bad-response", "an answer to another question"))
-    return _read(structs.replace(answer, over_tcp=truncated), reply)
-
-
 async def _datagram(wire: bytes, server: str, port: int, timeout: float) -> bytes:
     """The datagram that comes back; a connected socket hears of ICMP errors, too."""
     family, address = socket_address(server, port)
@@ -199,12 +231,10 @@ async def _over_tcp(wire: bytes, server: str, port: int, timeout: float) -> byte
 
 
 def _read(answer: Answer, reply: Any) -> Answer:
-    code = dns.rcode.to_text(reply.rcode())
-    extended = tuple(one_line(error.to_text()) for error in reply.extended_errors()[:4])
-    answer = structs.replace(answer, code=code, extended=extended)
-    if code != "NOERROR":
-        reason = _CODES.get(code, "bad-response")
-        return structs.replace(answer, failure=Failure("resolve", reason, code))
+    code, extended, failed = verdict(reply)
+    answer = structs.replace(answer, code=code, extended=extended, failure=failed)
+    if failed:
+        return answer
     chain = reply.resolve_chaining()
     aliases = [str(item.target) for rrset in chain.cnames for item in rrset]
     return structs.replace(

@@ -31,7 +31,7 @@ _CHUNKS = 256  # that the body may come in until then
 _FIRST = 1024  # characters of the body that are kept, to know a block page by
 _HEADERS = (
     "content-type", "content-length", "server", "via", "retry-after", "cf-ray", "cf-mitigated",
-    "x-cache", "x-amz-cf-id", "x-amz-request-id",
+    "x-cache", "x-amz-cf-id", "x-amz-request-id", "x-jupyterhub-version",
 )  # fmt: skip
 _HEADER_LIMIT = 120
 

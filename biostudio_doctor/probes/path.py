@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
 
 import anyio
 from anyio.abc import ByteStream
@@ -24,6 +23,7 @@ from biostudio_doctor.probes.results import (
     Route,
     TlsResult,
 )
+from biostudio_doctor.probes.turns import Turns
 
 # Seconds. The C library turns to its second name server after 5; a SYN that was lost is sent again
 # after 1 and 3.
@@ -71,22 +71,11 @@ class Surroundings:
         self.name_servers = name_servers
         self.ca_file = ca_file  # authorities that are trusted besides the system's
         self.proxy = proxy  # goes before the environment's; with user name and password, if any
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._turns = Turns(_AT_ONCE, _TURN)
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait until this is one of few that speak with their hosts, or for long enough.
-
-        Handshakes cost memory and computing time, and hundreds at once would measure each other.
-        """
-        taken = False
-        try:
-            with anyio.move_on_after(_TURN):
-                taken = await self._turns.acquire()
-            yield
-        finally:
-            if taken:
-                self._turns.release()
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Wait until this is one of few that speak with their hosts, or for long enough."""
+        return self._turns.turn()
 
     def proxy_value(self, route: Route) -> str:
         """The setting that a route was made of, secrets included."""

@@ -38,6 +38,25 @@ class Answer(Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
 
 
+class Caa(Struct, frozen=True):
+    """A CAA record (RFC 8659, 4.1)."""
+
+    flags: int
+    tag: str  # in lower case
+    value: str
+
+
+class CaaAnswer(Struct, frozen=True, kw_only=True):
+    """What one name server says of the CAA records of a name; that it has none is no failure."""
+
+    name: str
+    server: str
+    code: str = ""  # RCODE; '' if there was no answer
+    records: tuple[Caa, ...] = ()
+    extended: tuple[str, ...] = ()  # extended errors (RFC 8914)
+    failure: Failure | None = None
+
+
 class Attempt(Struct, frozen=True, kw_only=True):
     """One address, tried."""
 

@@ -8,13 +8,10 @@ known although it is not trusted. Nothing is sent to the peer after either hands
 
 from __future__ import annotations
 
-import errno
-import functools
 import re
 import ssl
 import sys
 import time
-import warnings
 from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
@@ -25,12 +22,36 @@ from biostudio_doctor.certificates import CertificateError, CertificateFacts, fr
 from biostudio_doctor.probes import Failure
 from biostudio_doctor.probes.failures import ProbeError, failure, one_line
 from biostudio_doctor.probes.results import TlsResult
+from biostudio_doctor.probes.tls_contexts import (
+    lenient_context,
+    old_context,
+    trusting_context,
+    verifying_context,
+)
+
+__all__ = [
+    "VERIFY_ERRORS",
+    "Connect",
+    "Examined",
+    "examine",
+    "host_name",
+    "lenient_context",
+    "oldest_version",
+    "probe",
+    "verifying_context",
+]
 
 #: Bytes read from the peer in one handshake. OpenSSL itself takes no chain above 100 KiB
 #: (SSL_CTX_set_max_cert_list(3)); this also ends a handshake of endless small messages.
 HANDSHAKE_LIMIT = 256 << 10
 _CHAIN_LIMIT = 20  # certificates; honest chains have five at most
 _HEARD_LIMIT = 64  # first bytes of the peer, to tell what it speaks if it is no TLS
+
+#: How a peer says that it does not want a version: by an alert, or by hanging up.
+_REFUSALS = ("tls-alert", "tls-protocol", "closed", "reset")
+
+#: Our OpenSSL's word for a peer that speaks TLS 1.2 and 1.0, but not the version in between.
+_ONLY_OLDER = "inappropriate fallback"
 
 _ENCODING_DER = 2  # of the C module _ssl, for Python before 3.13
 _BROKEN = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
@@ -81,63 +102,66 @@ async def probe(
         OSError: if `ca_file` cannot be read or holds no certificate.
     """
     verifying = verifying_context(ca_file, tuple(alpn))
-    deadline = anyio.current_time() + timeout
-    first = await _attempt(connect, verifying, server_name, deadline)
-    if not first.failure:
-        return _result(server_name, first, first)
-    if not _worth_another_look(first):
-        return _result(server_name, first, None)
-    second = await _attempt(connect, lenient_context(tuple(alpn)), server_name, deadline)
-    return _result(server_name, first, second)
+    return (await _probe(connect, server_name, timeout, verifying, tuple(alpn))).result
 
 
-@functools.cache
-def verifying_context(ca_file: str | None = None, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
-    """A client's context that trusts the system's store, and `ca_file` besides.
+class Examined(Struct, frozen=True, kw_only=True):
+    """A peer's TLS with the chain itself, for what facts do not tell. It is no fact."""
 
-    truststore finds that store where OpenSSL was built for another distribution, but reads it anew
-    for every connection (some 40 ms). The context that it has prepared for its first connection is
-    kept instead, for as long as this process lives. It is shared: who sets protocols to offer on
-    it, as httpx does, asks for one of its own by naming them here.
+    result: TlsResult
+    chain: tuple[bytes, ...]  # DER, as presented
+
+
+async def examine(
+    connect: Connect, server_name: str, *, timeout: float, ca_file: str | None = None
+) -> Examined:
+    """As `probe`, but what is verified is the chain's trust alone.
+
+    Names, dates, and weak keys and signatures are left to whoever judges them: what is wrong with
+    one must not hide what is wrong with the others.
 
     Raises:
         OSError: if `ca_file` cannot be read or holds no certificate.
     """
-    import truststore
-
-    careful = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    careful.minimum_version = ssl.TLSVersion.TLSv1_2
-    prepared = careful.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="unused")
-    context = prepared.context
-    _add_authorities(context, ca_file)
-    if alpn:
-        context.set_alpn_protocols(list(alpn))
-    return context
+    return await _probe(connect, server_name, timeout, trusting_context(ca_file), ())
 
 
-def _add_authorities(context: ssl.SSLContext, ca_file: str | None) -> None:
-    if not ca_file:
-        return
-    try:
-        context.load_verify_locations(cafile=ca_file)
-    except ssl.SSLError:  # OSError's own words are good enough, these are not
-        raise OSError(errno.EINVAL, "it holds no certificate in PEM", ca_file) from None
+async def oldest_version(connect: Connect, server_name: str, *, timeout: float) -> str | None:
+    """The oldest of TLS 1.0 and 1.1 that a peer agrees to: '' for neither.
+
+    None where that could not be found out: this host's OpenSSL has no old versions, or the peer did
+    not answer.
+    """
+    if not (ssl.HAS_TLSv1 and ssl.HAS_TLSv1_1):
+        return None
+    deadline = anyio.current_time() + timeout
+    found = ""
+    for newest in (ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1):
+        done = await _attempt(connect, old_context(newest), server_name, deadline)
+        if done.failure and done.failure.detail == _ONLY_OLDER:
+            continue
+        if done.failure:
+            return found if found or done.failure.reason in _REFUSALS else None
+        found = done.version
+        if found == "TLSv1":
+            break
+    return found
 
 
-@functools.cache
-def lenient_context(alpn: tuple[str, ...]) -> ssl.SSLContext:
-    """Without verification, and for peers that offer only what is no longer safe."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that is the purpose
-        context.minimum_version = ssl.TLSVersion.TLSv1
-    context.set_ciphers("ALL:@SECLEVEL=0")
-    context.options |= getattr(ssl, "OP_LEGACY_SERVER_CONNECT", 0x4)  # named since Python 3.12
-    if alpn:
-        context.set_alpn_protocols(list(alpn))
-    return context
+async def _probe(
+    connect: Connect,
+    server_name: str,
+    timeout: float,
+    verifying: ssl.SSLContext,
+    alpn: tuple[str, ...],
+) -> Examined:
+    deadline = anyio.current_time() + timeout
+    first = await _attempt(connect, verifying, server_name, deadline)
+    second = None
+    if first.failure and _worth_another_look(first):
+        second = await _attempt(connect, lenient_context(alpn), server_name, deadline)
+    shown = second if second and second.chain else first
+    return Examined(result=_result(server_name, first, second or first), chain=shown.chain)
 
 
 # --- One handshake --------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """certificate.expiry, on files, on facts, and on TLS servers of our own."""
 
-import inspect
 import os
 import socket
 import subprocess
@@ -10,17 +9,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import anyio
 import msgspec
 import pytest
 
 from biostudio_doctor.certificates import CertificateFacts
+from biostudio_doctor.certificates.chains import Chain
+from biostudio_doctor.certificates.watched import Watched
 from biostudio_doctor.checks.certificate_expiry import CertificateExpiry, ExpiryFacts
 from biostudio_doctor.host import Host
 from biostudio_doctor.model import Finding, Status
-from biostudio_doctor.probes import Failure
 from biostudio_doctor.probes.results import TlsResult
-from biostudio_doctor.watched import Watched
 from tests.conftest import MakeHost, Tree, context, judge
 from tests.lab.certificates import make
 from tests.lab.peers import Peer, reset, saying, server_context, silent, tls
@@ -30,18 +28,13 @@ OWN = "/biocolab/configs/tls.crt"
 
 
 def check(*names: str, settings: dict[str, Any] | None = None, **options: Any) -> CertificateExpiry:
-    told = context(certificates=list(names), **options)
-    return CertificateExpiry(told, CertificateExpiry.Settings(**(settings or {})))
+    own = settings or {}
+    told = context(certificates=list(names), checks={"certificate.expiry": own}, **options)
+    return CertificateExpiry(told, CertificateExpiry.Settings(**own))
 
 
 def found(asked: CertificateExpiry, host: Host) -> dict[str, Finding]:
     facts = asked.observe(host)
-    if inspect.isawaitable(facts):
-
-        async def wait() -> Any:
-            return await facts
-
-        facts = anyio.run(wait)
     # A bundle carries the facts to be judged elsewhere.
     carried = msgspec.json.decode(msgspec.json.encode(facts), type=ExpiryFacts)
     return judge(asked, carried)
@@ -65,8 +58,14 @@ def certificate(
     )  # fmt: skip
 
 
+def linked(chain: tuple[CertificateFacts, ...]) -> Chain:
+    """A chain in which each was issued by the next."""
+    links = tuple((at + 1,) if at + 1 < len(chain) else () for at in range(len(chain)))
+    return Chain(certificates=chain, issuers=links)
+
+
 def judged(*chain: CertificateFacts, **settings: Any) -> Finding:
-    watched = Watched(name="/tls.crt", is_file=True, read=chain)
+    watched = Watched(name="/tls.crt", is_file=True, chain=linked(chain))
     facts = ExpiryFacts(observed_at=NOW, watched=(watched,))
     return judge(check(settings=settings), facts)["/tls.crt"]
 
@@ -131,7 +130,6 @@ def test_the_certificate_of_the_chain_that_stands_worst_is_named() -> None:
 
 def test_three_ways_to_renew() -> None:
     own = judged(certificate(365, 5, self_signed=True, dns_names=("studio.lab",)))
-    assert "and is self-signed" in own.summary
     assert own.remedy and "DNS:studio.lab" in own.remedy.commands[1]
     early = judged(certificate(365, 375)).remedy
     assert early and "clock" in early.text and early.commands == ("date -u",)
@@ -215,41 +213,38 @@ def asked(
     return {subject.removeprefix(name).strip(): finding for subject, finding in seen.items()}
 
 
-def test_endpoints_and_trust(make_host: MakeHost, ca_file: str, tmp_path: Path) -> None:
+def test_an_endpoint_is_read_whether_trusted_or_not(
+    make_host: MakeHost, ca_file: str, tmp_path: Path
+) -> None:
     made = make(issuer=ROOT, names=("127.0.0.1", "studio.lab"))
     with Peer(tls(server_context(tmp_path, made))) as peer:
-        good = asked(make_host, peer, ca_file)
-        unknown = asked(make_host, peer)
-        other = asked(make_host, peer, ca_file, host="localhost")
-    assert list(good) == [""] and good[""].status is Status.PASS
+        seen = [asked(make_host, peer, ca_file), asked(make_host, peer),
+                asked(make_host, peer, ca_file, host="localhost")]  # fmt: skip
     until = f"{made.certificate.not_valid_after_utc:%Y-%m-%d}"
-    assert good[""].summary.endswith(f"days left, until {until}, and is trusted here.")
-    assert "for studio.lab and 127.0.0.1; chain: studio.lab until" in good[""].observed
-    assert unknown[""].status is Status.PASS and "but is not trusted here" in unknown[""].summary
-    assert unknown["trust"].status is Status.WARN and "ca_file" in str(unknown["trust"].remedy)
-    assert other["trust"].status is Status.WARN and "for another name" in other["trust"].summary
-    assert "made for studio.lab and 127.0.0.1" in str(other["trust"].remedy)
+    for findings in seen:
+        assert list(findings) == [""] and findings[""].status is Status.PASS
+        assert findings[""].summary.endswith(f"days left, until {until}.")
+        assert "for studio.lab and 127.0.0.1; chain: studio.lab until" in findings[""].observed
 
 
 @pytest.mark.parametrize(
-    ("days", "issuer", "status", "others"),
+    ("days", "issuer", "status"),
     [
-        ((-90, -2), ROOT, Status.FAIL, set()),
-        ((2, 90), ROOT, Status.FAIL, set()),
-        ((-90, 20), None, Status.WARN, {"trust"}),
-        ((-90, -2), None, Status.FAIL, {"trust"}),
+        ((-90, -2), ROOT, Status.FAIL),
+        ((2, 90), ROOT, Status.FAIL),
+        ((-90, 20), None, Status.WARN),
+        ((-90, -2), None, Status.FAIL),
     ],
     ids=["expired", "not yet valid", "self-signed", "self-signed and expired"],
 )
 def test_expiry_is_known_without_trust(
-    days: tuple[float, float], issuer: Any, status: Status, others: set[str],
+    days: tuple[float, float], issuer: Any, status: Status,
     make_host: MakeHost, ca_file: str, tmp_path: Path,
 ) -> None:  # fmt: skip
     made = make(issuer=issuer, days=days, names=("127.0.0.1",))
     with Peer(tls(server_context(tmp_path, made))) as peer:
         seen = asked(make_host, peer, ca_file)
-    assert seen[""].status is status and set(seen) == {"", *others}
-    assert seen[""].remedy and all(seen[one].status is Status.WARN for one in others)
+    assert seen[""].status is status and set(seen) == {""} and seen[""].remedy
 
 
 def test_by_name_and_by_ipv6(make_host: MakeHost, ca_file: str, tmp_path: Path) -> None:
@@ -321,10 +316,11 @@ def test_offline_reads_files_and_asks_no_endpoint(make_host: MakeHost) -> None:
 def test_authorities_that_cannot_be_used(make_host: MakeHost, tmp_path: Path) -> None:
     with Peer(tls(server_context(tmp_path, make(names=("127.0.0.1",))))) as peer:
         name = f"127.0.0.1:{peer.port}"
-        for path, said in (("/nowhere", "No such file"), ("/junk", "holds no certificate in PEM")):
+        for path, said in (("/nowhere", "No such file"), ("/junk", "it holds no certificate")):
             seen = files(make_host, {"/junk": b"?"}, name, settings={"ca_file": path})
-            assert seen["ca_file"].status is Status.ERROR and said in seen["ca_file"].summary
-            assert seen[name].status is Status.PASS and seen[f"{name} trust"].remedy
+            finding = seen[f"ca_file {path}"]
+            assert finding.status is Status.ERROR and said in finding.summary and finding.remedy
+            assert seen[name].status is Status.PASS
 
 
 def test_passwords_of_endpoints_are_never_kept(make_host: MakeHost) -> None:
@@ -334,31 +330,26 @@ def test_passwords_of_endpoints_are_never_kept(make_host: MakeHost) -> None:
     assert "geheim" not in str(judge(told, facts))
 
 
-def test_a_connection_that_no_browser_makes_is_told_beside_the_expiry() -> None:
-    old = TlsResult(
-        server_name="studio.lab", version="TLSv1.1", chain=(certificate(365, 300),),
-        failure=Failure("tls", "tls-protocol", "it speaks neither TLS 1.2 nor 1.3"),
-    )  # fmt: skip
-    part = msgspec.structs.replace(old, unread="certificate 2 of the chain: it is no certificate")
-    watched = (Watched(name="a:443", tls=old), Watched(name="b:443", tls=part))
-    seen = judge(check(), ExpiryFacts(observed_at=NOW, watched=watched))
-    assert seen["a:443"].status is Status.PASS and "trusted" not in seen["a:443"].summary
-    assert seen["a:443 trust"].status is Status.WARN
-    assert "neither TLS 1.2 nor 1.3" in seen["a:443 trust"].summary
-    assert seen["b:443 chain"].status is Status.ERROR
-    none = Watched(name="c:443", tls=msgspec.structs.replace(part, chain=(), failure=None))
-    assert judge(check(), ExpiryFacts(observed_at=NOW, watched=(none,)))["c:443"].status is (
-        Status.ERROR
-    )
+def test_a_chain_that_cannot_be_read_to_its_end_is_told_beside_the_expiry() -> None:
+    tls_ = TlsResult(server_name="b", unread="certificate 2 of the chain: it is no certificate")
+    part = Watched(name="b:443", tls=tls_, chain=linked((certificate(365, 300),)))
+    none = Watched(name="c:443", tls=tls_)
+    seen = judge(check(), ExpiryFacts(observed_at=NOW, watched=(part, none)))
+    assert seen["b:443"].status is Status.PASS and seen["b:443 chain"].status is Status.ERROR
+    assert seen["c:443"].status is Status.ERROR and "certificate 2" in seen["c:443"].summary
 
 
-def test_cryptography_is_not_imported_for_nothing() -> None:
+def test_where_nothing_is_configured_one_line_is_said_and_nothing_heavy_imported() -> None:
     program = (
         "import sys; from biostudio_doctor.host import Host\n"
-        "from biostudio_doctor.checks.certificate_expiry import CertificateExpiry as C\n"
+        "from importlib import import_module\n"
         "from tests.conftest import context\n"
-        "check = C(context()); list(check.judge(check.observe(Host('/proc/self/fdinfo')), "
-        "check.context.requirements))\n"
+        "told, host = context(), Host('/proc/self/fdinfo')\n"
+        "for name in 'expiry chain trust name key tls served revocation'.split():\n"
+        "    module = import_module(f'biostudio_doctor.checks.certificate_{name}')\n"
+        "    check = getattr(module, f'Certificate{name.title()}')(told)\n"
+        "    found = list(check.judge(check.observe(host), told.requirements))\n"
+        "    assert [one.cause for one in found] == ['scope.not-configured'], name\n"
         "heavy = {'cryptography', 'ssl', 'anyio', 'asyncio', 'truststore'} & set(sys.modules)\n"
         "sys.exit(' '.join(heavy) or 0)"
     )

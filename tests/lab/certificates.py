@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 DAY = timedelta(days=1)
 
@@ -51,6 +51,7 @@ def make(
     key: Any = None,
     serial: int | None = None,
     extensions: Sequence[x509.ExtensionType] = (),
+    algorithm: hashes.HashAlgorithm | None = None,
 ) -> Made:
     """A certificate, self-signed without an issuer; `days` from now where no dates are given."""
     now = datetime.now(UTC)
@@ -71,8 +72,49 @@ def make(
     for extension in extensions:
         builder = builder.add_extension(extension, critical=False)
     signer = issuer.key if issuer else key
-    algorithm = None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    if not isinstance(signer, ed25519.Ed25519PrivateKey):
+        algorithm = algorithm or hashes.SHA256()
     return Made(builder.sign(signer, algorithm), key)
+
+
+def proper(
+    name: str = "studio.lab",
+    *,
+    issuer: Made | None = None,
+    ca: bool = False,
+    key: Any = None,
+    aia: str = "",
+    crl: str = "",
+    purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
+    **options: Any,
+) -> Made:
+    """A certificate by the rules of the public web (CA/Browser Forum), as `make` takes options."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    above = (issuer.key if issuer else key).public_key()
+    usage = dict.fromkeys(
+        ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+         "encipher_only", "decipher_only"), False,
+    )  # fmt: skip
+    extensions: list[x509.ExtensionType] = [
+        x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
+        x509.AuthorityKeyIdentifier.from_issuer_public_key(above),
+        x509.KeyUsage(digital_signature=not ca, key_cert_sign=ca, crl_sign=ca, **usage),
+    ]
+    if not ca:
+        extensions.append(x509.ExtendedKeyUsage([purpose]))
+    if aia:
+        extensions.append(x509.AuthorityInformationAccess([_at(aia)]))
+    if crl:
+        point = x509.DistributionPoint([x509.UniformResourceIdentifier(crl)], None, None, None)
+        extensions.append(x509.CRLDistributionPoints([point]))
+    extensions += options.pop("extensions", ())
+    return make(name, issuer=issuer, ca=ca, key=key, extensions=extensions, **options)
+
+
+def _at(url: str) -> x509.AccessDescription:
+    return x509.AccessDescription(
+        AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(url)
+    )
 
 
 def _name(common_name: str, organisation: str) -> x509.Name:

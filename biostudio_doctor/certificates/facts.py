@@ -1,14 +1,12 @@
-"""Certificates, read into plain facts: PEM with one or many of them, or DER.
+"""X.509 certificates as plain facts.
 
-X.509 itself is parsed by `cryptography`, which is imported only once there is something to parse.
-What is no certificate is named for what it is, with the command that makes one of it.
+They are parsed by `cryptography`, which is imported only once there is something to parse.
 """
 
 from __future__ import annotations
 
-import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -19,11 +17,7 @@ from biostudio_doctor.text import printable
 if TYPE_CHECKING:
     from cryptography import x509
 
-#: Bytes. A whole system's bundle of some 150 authorities is a quarter of that.
-SIZE_LIMIT = 1 << 20
 _LINE_LIMIT = 500  # characters of a name; honest ones have 64 (RFC 5280, ub-common-name)
-#: Certificates in one file; more is a trust store and no server's chain.
-COUNT_LIMIT = 1000
 
 T = TypeVar("T")
 
@@ -50,7 +44,9 @@ class CertificateFacts(Struct, frozen=True, kw_only=True):
     key_bits: int | None = None
     signature_hash: str = ""  # sha256, sha1 ...; '' for the Edwards curves, which have none apart
     sha256: str  # fingerprint, hexadecimal
+    key_sha256: str = ""  # of its public key (SubjectPublicKeyInfo in DER), hexadecimal
     issuer_urls: tuple[str, ...] = ()  # where the issuer's certificate can be had (AIA)
+    crl_urls: tuple[str, ...] = ()  # where its issuer says what it has revoked
     unread: tuple[str, ...] = ()  # parts that could not be read, each with the reason
 
     @property
@@ -59,42 +55,21 @@ class CertificateFacts(Struct, frozen=True, kw_only=True):
         alternatives = (*self.dns_names, *self.ip_addresses, self.subject)
         return self.common_name or next(filter(None, alternatives), f"serial {self.serial}")
 
-    def covers(self, host: str) -> bool:
-        """Whether it is for a host: by its alternative names, by the common name without any.
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that it is for, names before addresses."""
+        return (*self.dns_names, *self.ip_addresses)
 
-        A wildcard stands for one label, the first (RFC 6125, 6.4.3).
-        """
-        wanted = host.lower().rstrip(".")
-        names = (*self.dns_names, *self.ip_addresses) or (self.common_name,)
-        any_first = f"*.{wanted.partition('.')[2]}"
-        return any(name.lower().rstrip(".") in (wanted, any_first) for name in names)
+    def covers(self, host: str) -> bool:
+        """Whether it is for a host: by its alternative names, by the common name without any."""
+        from biostudio_doctor.certificates.names import matches
+
+        return any(matches(name, host) for name in self.names or (self.common_name,))
 
     @property
     def lifetime(self) -> timedelta:
         """From its first to its last moment; negative where the issuer mixed them up."""
         return self.not_after - self.not_before
-
-
-def read(data: bytes) -> tuple[CertificateFacts, ...]:
-    """The certificates in the bytes of a file, in their order there; at least one.
-
-    Text and private keys around them are passed over.
-
-    Raises:
-        CertificateError: if there is none, or one of them is broken.
-    """
-    if len(data) > SIZE_LIMIT:
-        raise CertificateError(f"it is larger than {SIZE_LIMIT >> 20} MiB, so no certificate")
-    if not data.strip():
-        raise CertificateError("it is empty")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"-\0-\0-" in data:
-        raise CertificateError("it is text in UTF-16; save it as plain text (ASCII or UTF-8)")
-    if b"-----BEGIN " in data:
-        return _read_pem(data)
-    try:
-        return (from_der(data),)
-    except CertificateError as error:
-        raise CertificateError(_what_else(data) or str(error)) from None
 
 
 def from_der(der: bytes) -> CertificateFacts:
@@ -108,143 +83,9 @@ def from_der(der: bytes) -> CertificateFacts:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of old sins, such as a negative serial number
         try:
-            return _facts(x509.load_der_x509_certificate(der))
+            return of(x509.load_der_x509_certificate(der))
         except Exception as error:  # cryptography names no closed list
-            raise CertificateError(f"it is no certificate: {_words(error)}") from None
-
-
-def pem_certificates(data: bytes) -> Iterator[bytes]:
-    """The DER of each certificate in PEM, in their order there, none of them parsed.
-
-    Raises:
-        CertificateError: if one is cut off, or is no base64.
-    """
-    for label, body in _blocks(data):
-        if label in _CERTIFICATE_LABELS:
-            yield _decode(body)
-
-
-# --- PEM ------------------------------------------------------------------------------------------
-
-_BOUNDARY = re.compile(rb"-----(BEGIN|END) ([A-Z0-9 ]{1,40})-----")
-_CERTIFICATE_LABELS = (b"CERTIFICATE", b"X509 CERTIFICATE")
-
-_KEY = "it holds a private key and no certificate; name the certificate file beside it"
-_REQUEST = "it is a certificate signing request (CSR); name the certificate that its issuer sent"
-_PKCS7 = (
-    "it is a PKCS#7 bundle; convert it with: "
-    "openssl pkcs7 -inform {form} -in FILE -print_certs -out tls.crt"
-)
-_PKCS12 = "it is a PKCS#12 file; convert it with: openssl pkcs12 -in FILE -nokeys -out tls.crt"
-_PUBLIC_KEY = "it holds a public key and no certificate"
-_REVOCATIONS = "it is a revocation list (CRL) and no certificate"
-_TRUSTED = (
-    "it is in OpenSSL's own 'trusted' form; convert it with: openssl x509 -in FILE -out tls.crt"
-)
-
-
-def _read_pem(data: bytes) -> tuple[CertificateFacts, ...]:
-    found: list[CertificateFacts] = []
-    labels: list[bytes] = []
-    for label, body in _blocks(data):
-        labels.append(label)
-        if label not in _CERTIFICATE_LABELS:
-            continue
-        if len(found) == COUNT_LIMIT:
-            raise CertificateError(f"it holds more than {COUNT_LIMIT} certificates")
-        try:
-            found.append(from_der(_decode(body)))
-        except CertificateError as error:
-            raise CertificateError(f"certificate {len(found) + 1} in it: {error}") from None
-    if not found:
-        raise CertificateError(_what_label(labels))
-    return tuple(found)
-
-
-def _blocks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Label and body of each PEM block (RFC 7468)."""
-    begun: re.Match[bytes] | None = None
-    for boundary in _BOUNDARY.finditer(data):
-        if boundary[1] == b"BEGIN":
-            if begun and begun[2] in _CERTIFICATE_LABELS:
-                break
-            begun = boundary
-        elif begun and begun[2] == boundary[2]:
-            yield begun[2], data[begun.end() : boundary.start()]
-            begun = None
-    if begun and begun[2] in _CERTIFICATE_LABELS:
-        raise CertificateError("a certificate in it is cut off: its END line is missing")
-
-
-def _decode(body: bytes) -> bytes:
-    import base64
-
-    try:
-        return base64.b64decode(b"".join(body.split()), validate=True)
-    except ValueError:
-        raise CertificateError("what stands between BEGIN and END is no base64") from None
-
-
-def _what_label(labels: list[bytes]) -> str:
-    """What a PEM file without a certificate holds instead."""
-    words = b" ".join(labels).decode("ascii")
-    for sign, problem in (
-        ("TRUSTED CERTIFICATE", _TRUSTED),
-        ("CERTIFICATE REQUEST", _REQUEST),
-        ("PKCS7", _PKCS7.format(form="PEM")),
-        ("CMS", _PKCS7.format(form="PEM")),
-        ("PRIVATE KEY", _KEY),
-        ("PUBLIC KEY", _PUBLIC_KEY),
-        ("CRL", _REVOCATIONS),
-    ):
-        if sign in words:
-            return problem
-    return f"it holds no certificate, but {words[:60]}" if words else "it holds no certificate"
-
-
-# --- DER ------------------------------------------------------------------------------------------
-
-
-def _what_else(data: bytes) -> str:
-    """What a binary file is that is no certificate; '' where it is like nothing known."""
-    start = data[:32]
-    if b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02" in start:  # OID of signedData, RFC 2315
-        return _PKCS7.format(form="DER")
-    if b"\x02\x01\x03\x30" in start[:12]:  # PFX: a sequence that begins with version 3, RFC 7292
-        return _PKCS12
-    if _is_base64(data):
-        return "it holds no certificate: base64 without the lines -----BEGIN CERTIFICATE-----"
-    if not data.startswith(b"\x30"):  # the tag that all of DER's structures here begin with
-        return "it holds no certificate"
-    from cryptography import x509
-    from cryptography.hazmat.primitives import serialization
-
-    for load, problem in (
-        (x509.load_der_x509_csr, _REQUEST),
-        (x509.load_der_x509_crl, _REVOCATIONS),
-        (lambda der: serialization.load_der_private_key(der, None), _KEY),
-        (serialization.load_der_public_key, _PUBLIC_KEY),
-    ):
-        if _loads(load, data):
-            return problem
-    return ""
-
-
-def _is_base64(data: bytes) -> bool:
-    return len(data) > 64 and re.fullmatch(rb"[A-Za-z0-9+/\s]+=*\s*", data) is not None
-
-
-def _loads(load: Callable[[bytes], object], data: bytes) -> bool:
-    try:
-        load(data)
-    except TypeError:  # a private key that wants its password
-        return True
-    except Exception:  # cryptography names no closed list
-        return False
-    return True
-
-
-# --- X.509 ----------------------------------------------------------------------------------------
+            raise CertificateError(f"it is no certificate: {words(error)}") from None
 
 
 class _Key(NamedTuple):
@@ -257,7 +98,8 @@ class _Names(NamedTuple):
     ip: tuple[str, ...]
 
 
-def _facts(certificate: x509.Certificate) -> CertificateFacts:
+def of(certificate: x509.Certificate) -> CertificateFacts:
+    """The facts of a certificate that was loaded already."""
     from cryptography.hazmat.primitives import hashes
     from cryptography.x509.oid import NameOID
 
@@ -268,7 +110,7 @@ def _facts(certificate: x509.Certificate) -> CertificateFacts:
         try:
             return get()
         except Exception as error:  # cryptography names no closed list
-            unread.append(f"{what}: {_words(error)}")
+            unread.append(f"{what}: {words(error)}")
             return otherwise
 
     def subject(oid: x509.ObjectIdentifier) -> str:
@@ -298,6 +140,8 @@ def _facts(certificate: x509.Certificate) -> CertificateFacts:
         key_bits=key.bits,
         signature_hash=part("signature", lambda: _hash(certificate), ""),
         sha256=certificate.fingerprint(hashes.SHA256()).hex(),
+        key_sha256=part("key", lambda: _key_print(certificate), ""),
+        crl_urls=part("revocation address", lambda: _crl_urls(extensions), ()),
         issuer_urls=part("issuer address", lambda: _issuer_urls(extensions), ()),
         unread=tuple(unread),
     )
@@ -344,6 +188,34 @@ def _issuer_urls(extensions: list[x509.Extension[Any]]) -> tuple[str, ...]:
     )
 
 
+def _crl_urls(extensions: list[x509.Extension[Any]]) -> tuple[str, ...]:
+    from cryptography import x509
+
+    return tuple(
+        _line(name.value)
+        for point in _extension(extensions, x509.CRLDistributionPoints) or ()
+        for name in point.full_name or ()
+        if isinstance(name, x509.UniformResourceIdentifier)
+    )
+
+
+def _key_print(certificate: x509.Certificate) -> str:
+    from cryptography.hazmat.primitives import serialization
+
+    return key_print(
+        certificate.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+
+
+def key_print(spki: bytes) -> str:
+    """The fingerprint of a public key, given as SubjectPublicKeyInfo in DER."""
+    import hashlib
+
+    return hashlib.sha256(spki).hexdigest()
+
+
 def _key(certificate: x509.Certificate) -> _Key:
     """Kind and size; the kinds are told by the names of cryptography's classes."""
     key = certificate.public_key()
@@ -374,8 +246,8 @@ def _signed_itself(certificate: x509.Certificate) -> bool:
     return True
 
 
-def _words(error: Exception) -> str:
-    """An exception's own words, in short."""
+def words(error: BaseException) -> str:
+    """An exception's own words, in short: of what parses certificates, which hold no secret."""
     return _line(str(error))[:200] or type(error).__name__
 
 
