@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from biostudio_doctor.config import PHASES, PLATFORMS, ROLES, Config, Settings
 from biostudio_doctor.host import Host
-from biostudio_doctor.model import Finding, Machine, Remedy, Scope
+from biostudio_doctor.model import Finding, Machine, Remedy, Scope, Table
 from biostudio_doctor.requirements import Requirements
 
 FactsT = TypeVar("FactsT")
@@ -79,6 +79,10 @@ class Check(Generic[FactsT]):
     def judge(self, facts: FactsT, requirements: Requirements) -> Iterable[Finding]:
         """Turn facts into at least one finding."""
         raise NotImplementedError
+
+    def tables(self, facts: FactsT) -> Iterable[Table]:
+        """What of the facts is read best side by side; as pure as `judge`."""
+        return ()
 
     @classmethod
     def title(cls) -> str:

@@ -141,7 +141,8 @@ class S3Source(Settings, frozen=True, kw_only=True):
 
     bucket: Annotated[str, Meta(description="Its name.")]
     endpoint: Annotated[
-        str | None, Meta(description="URL of a compatible storage; none means Amazon.")
+        Annotated[str, Meta(pattern="^https?://")] | None,
+        Meta(description="URL of a compatible storage; none means Amazon."),
     ] = None
     region: Annotated[str | None, Meta(description="The region to sign for.")] = None
     prefix: Annotated[str, Meta(description="Only keys that begin so are looked at.")] = ""
@@ -191,6 +192,110 @@ class DatasourcesConfig(Settings, frozen=True, kw_only=True):
     ecosystem: tuple[EcosystemSource, ...] = ()
 
 
+class CertificateSource(Settings, frozen=True, kw_only=True):
+    """A certificate to watch, with what belongs to it."""
+
+    at: Annotated[str, Meta(description="As in `certificates`: a file, a directory, an endpoint.")]
+    key: Annotated[
+        AbsolutePath | None,
+        Meta(
+            description="The file of its private key, which stays unread but for its public half."
+        ),
+    ] = None
+    password: _SECRET = None
+    server_name: Annotated[
+        str | None, Meta(description="The name that it must be for, if not its endpoint's.")
+    ] = None
+    ca_file: _CA_FILE = None
+
+
+class HttpsConfig(Settings, frozen=True, kw_only=True):
+    """How colleagues will reach BioStudio by HTTPS."""
+
+    method: Annotated[
+        Literal["self-signed", "letsencrypt", "bought"] | None,
+        Meta(description="Where the certificate comes from; what 'letsencrypt' needs is checked."),
+    ] = None
+    public_addresses: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="The public IP addresses of this site, of which this host need know "
+            "nothing: those of a router that forwards to it, or of a load balancer."
+        ),
+    ] = ()
+    port_80_leads_here: Annotated[
+        bool,
+        Meta(description="You know that port 80 of these addresses leads to bioproxy's HTTP port."),
+    ] = False
+
+    def __post_init__(self) -> None:
+        from ipaddress import ip_address
+
+        for address in self.public_addresses:
+            try:
+                ip_address(address)
+            except ValueError:
+                raise ValueError(f"public_addresses: {address!r} is no IP address") from None
+
+
+class ActivationConfig(Settings, frozen=True, kw_only=True):
+    """The token that activates BioStudio."""
+
+    token: _SECRET = None
+
+
+class OidcProvider(Settings, frozen=True, kw_only=True):
+    """An OpenID Connect provider of your own."""
+
+    issuer: Annotated[str, Meta(description="Its issuer URL, letter by letter.")]
+    redirect_uri: Annotated[
+        str | None, Meta(description="The redirect URI that is registered for BioStudio.")
+    ] = None
+    ca_file: _CA_FILE = None
+
+
+class SamlProvider(Settings, frozen=True, kw_only=True):
+    """A SAML identity provider of your own."""
+
+    metadata: Annotated[str, Meta(description="Where its metadata is: a URL or a file.")]
+    entity_id: Annotated[str | None, Meta(description="The entity ID to find in it.")] = None
+    ca_file: _CA_FILE = None
+
+
+class LdapDirectory(Settings, frozen=True, kw_only=True):
+    """An LDAP directory that a sign-in relies on."""
+
+    url: Annotated[
+        str, Meta(pattern="^ldaps?://", description="ldaps://host, or ldap://host for STARTTLS.")
+    ]
+    ca_file: _CA_FILE = None
+
+
+class SsoConfig(Settings, frozen=True, kw_only=True):
+    """How colleagues will sign in. Each kind may be given several times."""
+
+    providers: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Providers that are known by name: azuread or azuread=TENANT, okta=DOMAIN, "
+            "apple, twitter, linkedin, google, github; `--provider` names others for one run."
+        ),
+    ] = ()
+    oidc: tuple[OidcProvider, ...] = ()
+    saml: tuple[SamlProvider, ...] = ()
+    ldap: tuple[LdapDirectory, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.providers:
+            from biostudio_doctor.sso import providers
+
+            for name in self.providers:
+                try:
+                    providers.find(name)
+                except ValueError as error:
+                    raise ValueError(f"providers: {error}") from None
+
+
 class Config(Settings, frozen=True, kw_only=True):
     """Everything a configuration file may say."""
 
@@ -209,6 +314,9 @@ class Config(Settings, frozen=True, kw_only=True):
     skip: Annotated[
         tuple[str, ...], Meta(description="Checks to leave out, by id or glob such as 'gpu.*'.")
     ] = ()
+    domain: Annotated[
+        str | None, Meta(description="The name by which colleagues will open BioStudio.")
+    ] = None
     bioproxy: Annotated[
         str | None, Meta(description="Where bioproxy runs, if not on this host.")
     ] = None
@@ -224,8 +332,11 @@ class Config(Settings, frozen=True, kw_only=True):
     ports: PortsConfig = field(default_factory=PortsConfig)
     services: ServicesConfig = field(default_factory=ServicesConfig)
     datasources: DatasourcesConfig = field(default_factory=DatasourcesConfig)
+    https: HttpsConfig = field(default_factory=HttpsConfig)
+    activation: ActivationConfig = field(default_factory=ActivationConfig)
+    sso: SsoConfig = field(default_factory=SsoConfig)
     certificates: Annotated[
-        tuple[str, ...],
+        tuple[str | CertificateSource, ...],
         Meta(description="Certificates to watch: files (/path/tls.crt) or endpoints (host:443)."),
     ] = ()
     checks: Annotated[
@@ -234,12 +345,21 @@ class Config(Settings, frozen=True, kw_only=True):
     ] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.peers:
+            from biostudio_doctor import peers
+
+            for peer in self.peers:
+                try:
+                    peers.parse(peer)
+                except ValueError as error:
+                    raise ValueError(f"peers: {error}") from None
         if self.certificates:
             from biostudio_doctor import endpoints
 
             for watched in self.certificates:
+                at = watched if isinstance(watched, str) else watched.at
                 try:
-                    endpoints.check_watched(watched)
+                    endpoints.check_watched(at)
                 except ValueError as error:
                     raise ValueError(f"certificates: {error}") from None
 

@@ -29,7 +29,7 @@ def explain(message: str, settings_type: type[Struct], data: Any) -> tuple[str, 
         options = _options(settings_type, key)
         return key, f"expected {options}, not {_value(data, key)!r}"
     problem = re.sub(r"`([^`]*)`", lambda found: _plain(found[1]), problem)
-    problem = re.sub(r"matching regex '\^http.*'", "starting with http:// or https://", problem)
+    problem = re.sub(r"matching regex '\^(\w+)s\?.*'", r"starting with \1:// or \1s://", problem)
     problem = re.sub(r"matching regex '\^/.*'", "starting with '/', without NUL bytes", problem)
     return key, problem[:1].lower() + problem[1:]
 

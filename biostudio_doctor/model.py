@@ -28,6 +28,12 @@ class Status(StrEnum):
 SEVERITY: Sequence[Status] = tuple(Status)
 
 
+#: Causes of a `skip` that stands for a whole check: this run does not ask it, or nothing that it
+#: asks about is configured. Exporters may say these together.
+NOT_ASKED = "scope.not-asked"
+NOT_CONFIGURED = "scope.not-configured"
+
+
 class Strength(StrEnum):
     """How firmly BioStudio demands something."""
 
@@ -70,6 +76,17 @@ class Finding(Struct, frozen=True, omit_defaults=True):
     ] = ""
 
 
+class Table(Struct, frozen=True):
+    """Facts that are read best side by side, such as which node reaches which other on which port.
+
+    The first column names the rows: it is repeated where a table is too wide for the terminal.
+    """
+
+    title: str
+    columns: Annotated[tuple[str, ...], Meta(description="The names of the columns.")]
+    rows: Annotated[tuple[tuple[str, ...], ...], Meta(description="A cell for each column.")]
+
+
 class Result(Struct, frozen=True, kw_only=True):
     """What one check found."""
 
@@ -80,6 +97,7 @@ class Result(Struct, frozen=True, kw_only=True):
     observation: Annotated[
         Any, Meta(description="The plain facts the findings were judged from; null if none.")
     ] = None
+    tables: tuple[Table, ...] = ()
     duration_seconds: Annotated[float, Meta(ge=0)] = 0.0
 
 

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from biostudio_doctor.check import Check, Context, ObservationError
 from biostudio_doctor.host import Host
-from biostudio_doctor.model import Finding, Machine, Remedy, Result, Status, worst
+from biostudio_doctor.model import NOT_ASKED, Finding, Machine, Remedy, Result, Status, worst
 from biostudio_doctor.plan import Plan
 from biostudio_doctor.registry import Plugin, PluginError, describe, load_check
 
@@ -182,7 +182,7 @@ def run_check(check: Check[Any], host: Host) -> Result:
     """Observe and judge, in this thread; whatever is raised becomes an `error` finding."""
     why_not = check.why_not(check.context.scope)
     if why_not:
-        finding = Finding(Status.SKIP, check.id, f"Not asked: it {why_not}.")
+        finding = Finding(Status.SKIP, check.id, f"Not asked: it {why_not}.", cause=NOT_ASKED)
         return Result(id=check.id, title=check.title(), status=Status.SKIP, findings=(finding,))
     try:
         facts: Any = check.observe(host)
@@ -200,6 +200,7 @@ def run_check(check: Check[Any], host: Host) -> Result:
             status=worst(finding.status for finding in findings),
             findings=findings,
             observation=observation,
+            tables=tuple(check.tables(facts)),
         )
         msgspec.json.encode(result)  # what cannot be written must not break the report
     except ObservationError as error:  # a check may raise what it likes

@@ -148,9 +148,18 @@ class Run:
 
 
 def _shares(plugins: tuple[Plugin, ...]) -> list[tuple[Plugin, ...]]:
-    """A part for each observing process: importing checks keeps one CPU busy, so two share it."""
-    count = min(2, len(os.sched_getaffinity(0)))
-    return [share for share in (plugins[start::count] for start in range(count)) if share]
+    """A part for each observing process: importing checks keeps one CPU busy, so two share it.
+
+    Checks of one family, such as certificate.*, stay together: they import the same modules, and
+    may share what they observe.
+    """
+    families: dict[str, list[Plugin]] = {}
+    for plugin in plugins:
+        families.setdefault(plugin.name.partition(".")[0], []).append(plugin)
+    shares: list[list[Plugin]] = [[] for _ in range(min(2, len(os.sched_getaffinity(0))))]
+    for family in sorted(families.values(), key=len, reverse=True):
+        min(shares, key=len).extend(family)
+    return [tuple(share) for share in shares if share]
 
 
 def _hung(check_id: str, title: str, seconds: float, activity: str) -> Result:

@@ -31,10 +31,34 @@ def reveal(secret: Secret, host: Host) -> str:
     Raises:
         SecretError: if it is not there, or is empty.
     """
-    value = _from_file(secret.file, host) if secret.file else _from_environment(secret.env or "")
+    place = f"its file {secret.file}" if secret.file else f"the environment variable {secret.env}"
+    try:
+        value = raw(secret, host).decode("utf-8")
+    except UnicodeDecodeError:
+        raise SecretError(f"{place} holds no UTF-8 text") from None
+    value = value.removesuffix("\n").removesuffix("\r") if secret.file else value
+    if not value:
+        raise SecretError(f"{place} is empty")
     with _lock:
         _revealed.add(value)
     return value
+
+
+def raw(secret: Secret, host: Host) -> bytes:
+    """What is kept there, byte by byte, for whoever looks at its form and gives it to nobody.
+
+    It is not taken out of what is written later, since it may be any word, and no secret at all.
+
+    Raises:
+        SecretError: if it is not there.
+    """
+    if not secret.file:
+        return _from_environment(secret.env or "")
+    try:
+        return host.read_bytes(secret.file, _SIZE_LIMIT)
+    except OSError as error:
+        problem = f"its file {secret.file} cannot be read: {error.strerror}"
+        raise SecretError(problem) from None
 
 
 def hide(text: str) -> str:
@@ -52,21 +76,8 @@ def _in_json(value: str) -> str:
     return msgspec.json.encode(value).decode()[1:-1]
 
 
-def _from_file(path: str, host: Host) -> str:
-    try:
-        value = host.read_bytes(path, _SIZE_LIMIT).decode("utf-8")
-    except OSError as error:
-        raise SecretError(f"its file {path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise SecretError(f"its file {path} holds no UTF-8 text") from None
-    value = value.removesuffix("\n").removesuffix("\r")
-    if not value:
-        raise SecretError(f"its file {path} is empty")
-    return value
-
-
-def _from_environment(name: str) -> str:
+def _from_environment(name: str) -> bytes:
     value = os.environ.get(name, "")
     if not value:
         raise SecretError(f"the environment variable {name} is not set, or empty")
-    return value
+    return os.fsencode(value)

@@ -41,6 +41,11 @@ def number(count: int, noun: str, plural: str = "") -> str:
     return f"{count} {noun if count == 1 else plural or noun + 's'}"
 
 
+def hash_name(name: str) -> str:
+    """A hash as standards write it: SHA-256 for sha256, SHA3-256 for sha3-256, MD5 for md5."""
+    return name.upper().replace("SHA", "SHA-") if "-" not in name else name.upper()
+
+
 def listing(items: Iterable[object], conjunction: str = "and") -> str:
     """a, b and c."""
     *most, last = [str(item) for item in items] or [""]

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from biostudio_doctor import reference, registry
+from biostudio_doctor.certificates.inspection import Inspection
 from biostudio_doctor.model import Report
 from biostudio_doctor.trace import Trace
 
@@ -50,11 +51,17 @@ def trace_schema() -> str:
     return json.dumps(reference.schema(Trace), indent=2) + "\n"
 
 
+def certificate_schema() -> str:
+    """The JSON Schema of `certificate inspect --output json`, as `schema certificate` prints it."""
+    return json.dumps(reference.schema(Inspection), indent=2) + "\n"
+
+
 PAGES = {
     "checks.md": checks,
     "configuration.md": configuration,
     "report.schema.json": schema,
     "trace.schema.json": trace_schema,
+    "certificate.schema.json": certificate_schema,
 }
 
 

@@ -3,6 +3,8 @@
 Some checks find one cause for many findings, such as one firewall for twelve hosts. The finding
 that has the remedy for it, the diagnosis, speaks for all of the same cause that have none: they
 take one line each in the table, and its step below is theirs, too.
+
+Checks that were not asked are named together under the table, so that it holds what was looked at.
 """
 
 import re
@@ -12,9 +14,18 @@ from collections.abc import Iterable, Iterator, Sequence
 import click
 from tabulate import SEPARATING_LINE, tabulate
 
-from biostudio_doctor import text
+from biostudio_doctor import tables, text
 from biostudio_doctor.exporter import Style
-from biostudio_doctor.model import SEVERITY, Finding, Remedy, Report, Result, Status
+from biostudio_doctor.model import (
+    NOT_ASKED,
+    NOT_CONFIGURED,
+    SEVERITY,
+    Finding,
+    Remedy,
+    Report,
+    Result,
+    Status,
+)
 
 COLORS = {
     Status.FAIL: "red",
@@ -26,14 +37,21 @@ COLORS = {
 _READABLE = 110  # columns: no sentence is set wider
 _HEADERS = ("STATUS", "CHECK", "FINDING")
 _OUR_COMMANDS = re.compile(
-    r"(?<![\w/.-])biostudio-doctor(?= (?:check|config|explain|list|egress)\b)"
+    r"(?<![\w/.-])biostudio-doctor"
+    r"(?= (?:certificate|check|config|explain|list|egress|listen|matrix)\b)"
 )
 _PADDING = 2  # what tabulate adds to the width of a header, and puts between columns
 
 
 def render(report: Report, style: Style) -> str:
     """The table, the remedies and the verdict, no line longer than the style's width."""
-    parts = [_heading(report, style), _table(report, style), *_next_steps(report, style)]
+    asked = [result for result in report.results if not _unasked(result)]
+    parts = [_heading(report, style), _table(asked or report.results, style)]
+    if asked:
+        parts += _not_asked(report, style)
+    for result in report.results:
+        parts += [tables.render(table, style.width) for table in result.tables]
+    parts += _next_steps(report, style)
     return "\n\n".join([*parts, _verdict(report, style)]) + "\n"
 
 
@@ -49,14 +67,52 @@ def _heading(report: Report, style: Style) -> str:
     return "\n".join(_wrapped(line, style) for line in lines)
 
 
-def _table(report: Report, style: Style) -> str:
-    ids = [result.id for result in report.results]
+def _unasked(result: Result) -> str:
+    """Why this whole check was not asked; '' if it was."""
+    if len(result.findings) != 1:
+        return ""
+    (finding,) = result.findings
+    if finding.cause == NOT_CONFIGURED:
+        return "nothing is configured for it; `biostudio-doctor explain ID` tells how"
+    said = finding.summary.removeprefix("Not asked: it ").removesuffix(".")
+    return said if finding.cause == NOT_ASKED else ""
+
+
+def _not_asked(report: Report, style: Style) -> Iterator[str]:
+    """One line for each reason, with the checks that were not asked for it."""
+    reasons: dict[str, list[str]] = {}
+    for result in report.results:
+        reasons.setdefault(_unasked(result), []).append(result.id)
+    asked = reasons.pop("", [])
+    if not reasons:
+        return
+    lines = ["Not asked:"]
+    for reason, ids in reasons.items():
+        others = [*asked, *(one for why, some in reasons.items() if why != reason for one in some)]
+        lines.append(_wrapped(f"- {', '.join(_families(ids, others))}: {reason}", style, "  "))
+    yield "\n".join(lines)
+
+
+def _families(ids: Sequence[str], others: Sequence[str]) -> list[str]:
+    """The checks by their ids, whole families of several as `family.*`."""
+    family = [one.partition(".")[0] for one in ids]
+    known = {one.partition(".")[0] for one in others}
+    return list(
+        dict.fromkeys(
+            f"{name}.*" if family.count(name) > 1 and name not in known else one
+            for one, name in zip(ids, family, strict=True)
+        )
+    )
+
+
+def _table(results: Sequence[Result], style: Style) -> str:
+    ids = [result.id for result in results]
     check_width = max([len(_HEADERS[1]) + _PADDING, *(len(check_id) for check_id in ids)])
     taken = len(_HEADERS[0]) + check_width + 3 * _PADDING
     finding_width = max(20, min(_READABLE, style.width - taken))
     rows: list[str | list[str]] = []
     group = ""
-    for result in report.results:
+    for result in results:
         if rows and result.id.partition(".")[0] != group:
             rows.append(SEPARATING_LINE)
         group = result.id.partition(".")[0]

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
+from biostudio_doctor import config as configuration
 from biostudio_doctor.cli import cli
 
 ROOT = Path(__file__).parents[1]
@@ -44,6 +45,13 @@ def test_commands_shown_exist(page: Path) -> None:
         for word in words:
             if word.startswith("-"):
                 assert word.partition("=")[0] in known, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_configurations_shown_are_valid(page: Path) -> None:
+    for text in re.findall(r"```toml\n(.*?)```", page.read_text(), re.DOTALL):
+        if "[project]" not in text:  # of a plug-in
+            configuration.parse(text, page.name)
 
 
 def test_the_plug_in_shown_is_the_one_that_is_tested() -> None:

@@ -1,6 +1,7 @@
 """`biostudio-doctor config init|validate|show`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -48,9 +49,8 @@ def show(file: Path | None) -> None:
     click.echo(tomli_w.dumps(_without_none(data)), nl=False)
 
 
-def _without_none(data: dict[str, object]) -> dict[str, object]:
-    return {
-        key: _without_none(value) if isinstance(value, dict) else value
-        for key, value in data.items()
-        if value is not None
-    }
+def _without_none(data: Any) -> Any:
+    """The same without keys that have no value, which TOML cannot say."""
+    if isinstance(data, dict):
+        return {key: _without_none(value) for key, value in data.items() if value is not None}
+    return [_without_none(item) for item in data] if isinstance(data, list | tuple) else data
