@@ -10,6 +10,7 @@ Checks that were not asked are named together under the table, so that it holds 
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import click
 from tabulate import SEPARATING_LINE, tabulate
@@ -40,6 +41,7 @@ _OUR_COMMANDS = re.compile(
     r"(?<![\w/.-])biostudio-doctor"
     r"(?= (?:certificate|check|config|explain|list|egress|listen|matrix)\b)"
 )
+_UNMET = "This host does not meet BioStudio's requirements yet."
 _PADDING = 2  # what tabulate adds to the width of a header, and puts between columns
 
 
@@ -132,26 +134,44 @@ def _next_steps(report: Report, style: Style) -> Iterator[str]:
     steps = _steps(report)
     if steps:
         yield _bold("What to do next", style)
-    for number, ((status, check_id, remedy), findings) in enumerate(steps, 1):
-        lead = f"{number}. {status.upper()} {check_id}: "
-        lines = _said(findings, lead, style)
+    for number, step in enumerate(steps, 1):
+        status = step.status
+        lead = f"{number}. {status.upper()} {', '.join(step.results)}: "
+        lines = _said(step.findings, lead, style)
         lines[0] = lines[0].replace(status.upper(), _styled(status.upper(), status, style), 1)
-        if remedy:
-            lines += _remedy_lines(remedy, style)
-        (result,) = [result for result in report.results if result.id == check_id]
-        lines += _sources([*findings, *_spoken_for(findings, result)], style)
+        if step.remedy:
+            lines += _remedy_lines(step.remedy, style)
+        spoken_for = [
+            finding
+            for result in step.results.values()
+            for finding in _spoken_for(step.findings, result)
+        ]
+        lines += _sources([*step.findings, *spoken_for], style)
         yield "\n".join(lines)
 
 
-def _steps(report: Report) -> list[tuple[tuple[Status, str, Remedy | None], list[Finding]]]:
-    """Findings to act on, worst first; those of one check that one remedy mends are one step."""
-    steps: dict[tuple[Status, str, Remedy | None], list[Finding]] = {}
+class _Step(NamedTuple):
+    """Findings that one remedy mends, which may be of several checks."""
+
+    status: Status
+    remedy: Remedy | None
+    results: dict[str, Result]  # by id
+    findings: list[Finding]
+
+
+def _steps(report: Report) -> list[_Step]:
+    """What to act on, worst first. Findings without a remedy are a step for each check."""
+    steps: dict[tuple[Status, Remedy | str], _Step] = {}
     for status in (Status.FAIL, Status.ERROR, Status.WARN):
         for result in report.results:
             for finding in result.findings:
-                if finding.status is status and not _diagnosis(finding, result):
-                    steps.setdefault((status, result.id, finding.remedy), []).append(finding)
-    return list(steps.items())
+                if finding.status is not status or _diagnosis(finding, result):
+                    continue
+                key = (status, finding.remedy or result.id)
+                step = steps.setdefault(key, _Step(status, finding.remedy, {}, []))
+                step.results[result.id] = result
+                step.findings.append(finding)
+    return list(steps.values())
 
 
 def _diagnosis(finding: Finding, result: Result) -> Finding | None:
@@ -172,7 +192,7 @@ def _spoken_for(findings: Sequence[Finding], result: Result) -> Iterator[Finding
 def _said(findings: list[Finding], lead: str, style: Style) -> list[str]:
     if len(findings) == 1:
         return _wrapped(lead + findings[0].summary, style, "   ").split("\n")
-    lines = [f"{lead}{len(findings)} findings"]
+    lines = _wrapped(f"{lead}{len(findings)} findings", style, "   ").split("\n")
     for finding in findings:
         lines.append(_wrapped(f"   - {finding.summary}", style, "     "))
     return lines
@@ -190,10 +210,15 @@ def _remedy_lines(remedy: Remedy, style: Style) -> Iterator[str]:
 
 
 def _sources(findings: Iterable[Finding], style: Style) -> Iterator[str]:
-    requirements = {finding.requirement for finding in findings if finding.requirement}
-    cited = {f"{item.source}, {item.section}: {item.says}" for item in requirements}
-    for source in sorted(cited):
-        yield _wrapped(f"   Source: {source}", style, "   ")
+    """Where it says so; of several lines of one section only the section is named."""
+    said: dict[str, set[str]] = {}
+    for finding in findings:
+        if finding.requirement:
+            section = f"{finding.requirement.source}, {finding.requirement.section}"
+            said.setdefault(section, set()).add(finding.requirement.says)
+    for section, words in sorted(said.items()):
+        quote = f": {next(iter(words))}" if len(words) == 1 else ""
+        yield _wrapped(f"   Source: {section}{quote}", style, "   ")
 
 
 def _verdict(report: Report, style: Style) -> str:
@@ -211,9 +236,12 @@ def _verdict(report: Report, style: Style) -> str:
     for status, phrase in said.items():
         line = line.replace(phrase, _styled(phrase.replace("\xa0", " "), status, style))
     if counts.get(Status.FAIL):
-        end = "This host does not meet BioStudio's requirements yet."
+        running = report.scope.phase == "running"
+        end = "Not all is well with BioStudio here." if running else _UNMET
     elif counts.get(Status.ERROR):
         end = "Nothing failed, but not everything could be determined."
+    elif counts.get(Status.WARN) and report.scope.phase == "running":
+        end = "BioStudio runs here; the warnings are worth a look."
     elif counts.get(Status.WARN):
         end = "BioStudio can be installed here; the warnings are below its recommendations."
     elif not counts.get(Status.PASS):

@@ -10,6 +10,8 @@ from msgspec import structs
 from biostudio_doctor.exporter import Style
 from biostudio_doctor.exporters.table import render
 from biostudio_doctor.model import (
+    NOT_ASKED,
+    NOT_CONFIGURED,
     Finding,
     Remedy,
     Report,
@@ -66,6 +68,73 @@ def test_findings_with_one_remedy_are_one_step() -> None:
     shown = render(made(*hosts), Style())
     assert shown.count("Ask the network team.") == 1
     assert "1. FAIL lab.check: 2 findings\n   - a is blocked.\n   - b is blocked." in shown
+
+
+def several(**findings: Finding) -> Report:
+    """A report of several checks with one finding each."""
+    results = [
+        Result(id=name.replace("_", "."), title=name, status=one.status, findings=(one,))
+        for name, one in findings.items()
+    ]
+    return structs.replace(made(*findings.values()), results=tuple(results))
+
+
+def requirement(name: str) -> Requirement:
+    return Requirement(
+        id=name, strength=Strength.REQUIRED, section="Service ports", says=name, source="Document"
+    )
+
+
+def test_checks_with_one_remedy_are_one_step() -> None:
+    start = Remedy("Start the container.")
+    down = [
+        Finding(Status.FAIL, name, f"{name} is down.", remedy=start, requirement=requirement(name))
+        for name in ("app", "job")
+    ]
+    shown = render(several(services_app=down[0], services_job=down[1]), Style())
+    assert "1. FAIL services.app, services.job: 2 findings\n   - app is down." in shown
+    assert "\n2. " not in shown
+    assert shown.count("Source: ") == 1
+    assert "Source: Document, Service ports\n" in shown
+    alone = render(several(services_app=down[0]), Style())
+    assert "Source: Document, Service ports: app\n" in alone
+
+
+def test_findings_without_a_remedy_are_a_step_for_each_check() -> None:
+    lost = Finding(Status.ERROR, "x", "It could not be seen.")
+    shown = render(several(a_b=lost, c_d=lost), Style())
+    assert "1. ERROR a.b: " in shown
+    assert "2. ERROR c.d: " in shown
+
+
+def test_checks_that_were_not_asked_are_named_together() -> None:
+    phase = "Not asked: it is asked in the phase running, and this one is preinstall."
+    asked = Finding(Status.PASS, "x", "All is well.")
+    not_asked = Finding(Status.SKIP, "y", phase, cause=NOT_ASKED)
+    not_configured = Finding(Status.SKIP, "z", "No database is named.", cause=NOT_CONFIGURED)
+    told = Finding(Status.SKIP, "w", "It has no GPU.")
+    checks = several(
+        ports_available=asked, ports_peers=not_configured, services_app=not_asked,
+        services_job=not_asked, exposure_lan=not_asked, gpu_devices=told,
+    )  # fmt: skip
+    shown = render(checks, Style(width=200))
+    table, _, below = shown.partition("Not asked:\n")
+    assert "It has no GPU." in table
+    assert "phase running" not in table
+    assert "- ports.peers: nothing is configured for it; `biostudio-doctor explain ID`" in below
+    assert "- services.*, exposure.lan: is asked in the phase running" in below
+    # who asks for nothing else is answered in full
+    assert "No database is named." in render(several(ports_peers=not_configured), Style())
+
+
+def test_the_verdict_of_a_running_installation() -> None:
+    for status, verdict in (
+        (Status.WARN, "BioStudio runs here; the warnings are worth a look."),
+        (Status.FAIL, "Not all is well with BioStudio here."),
+    ):
+        given = made(Finding(status, "x", "Words."))
+        running = structs.replace(given, scope=structs.replace(given.scope, phase="running"))
+        assert verdict in render(running, Style())
 
 
 @pytest.mark.parametrize(
