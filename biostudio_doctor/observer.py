@@ -155,6 +155,7 @@ class _Worker:
             result = failed_to_load(plugin, str(error))
         except BaseException as error:  # a plug-in may raise what it likes
             result = _broken(plugin, error)
+        result = without_secrets(result)
         seconds = round(time.perf_counter() - started, 6)
         self._send(Finished(msgspec.structs.replace(result, duration_seconds=seconds)))
 
@@ -166,16 +167,23 @@ class _Worker:
         return write
 
     def _send(self, message: Message) -> None:
-        data = hide_secrets(self._encoder.encode(message)) + b"\n"
+        data = self._encoder.encode(message) + b"\n"
         with self._lock:
             while data:
                 data = data[os.write(self._write_end, data) :]
 
 
-def hide_secrets(data: bytes) -> bytes:
-    """Take out the secrets that were revealed, which only checks with credentials have done."""
+def without_secrets(result: Result) -> Result:
+    """The same without the secrets that were revealed, which only some checks have done."""
     secret = sys.modules.get("biostudio_doctor.secret")
-    return secret.hide(data.decode()).encode() if secret else data
+    if not secret:
+        return result
+    data = msgspec.to_builtins(result)
+    told = ("subject", "summary", "observed", "expected", "remedy")
+    for finding in data["findings"]:
+        finding.update({key: secret.hide_in(finding[key]) for key in told if key in finding})
+    data.update({key: secret.hide_in(data[key]) for key in ("observation", "tables")})
+    return msgspec.convert(data, Result)
 
 
 def run_check(check: Check[Any], host: Host) -> Result:

@@ -4,10 +4,12 @@ Client libraries and servers may repeat what they were given in their errors. So
 here is also taken out of all that leaves the observing process.
 """
 
+import base64
+import functools
 import os
+import re
 import threading
-
-import msgspec
+from typing import Any
 
 from biostudio_doctor.config import Secret
 from biostudio_doctor.host import Host
@@ -62,18 +64,48 @@ def raw(secret: Secret, host: Host) -> bytes:
 
 
 def hide(text: str) -> str:
-    """The same text without any secret that was revealed in this process."""
+    """The same text without any secret that was revealed in this process, in whatever form."""
     with _lock:
         known = sorted(_revealed, key=len, reverse=True)
     for value in known:
         if len(value) >= _SHORTEST:
-            for form in (value, _in_json(value)):
-                text = text.replace(form, _HIDDEN)
+            for form in _forms(value):
+                text = form.sub(_HIDDEN, text)
     return text
 
 
-def _in_json(value: str) -> str:
-    return msgspec.json.encode(value).decode()[1:-1]
+def hide_in(data: Any) -> Any:
+    """The same data (of lists, dicts and scalars) with all its texts hidden so; keys stay."""
+    if isinstance(data, str):
+        return hide(data)
+    if isinstance(data, dict):
+        return {key: hide_in(value) for key, value in data.items()}
+    return [hide_in(item) for item in data] if isinstance(data, list | tuple) else data
+
+
+@functools.lru_cache
+def _forms(value: str) -> tuple[re.Pattern[str], ...]:
+    """How it may be repeated: as it is, in a URL, and within base64, where it may begin anywhere.
+
+    What is no more than a word, as "postgres" is, is taken out only where it stands alone.
+    """
+    from urllib.parse import quote
+
+    encoded = value.encode("utf-8", "surrogateescape")
+    cores = (_within_base64(encoded, before) for before in range(3))
+    plain = re.escape(value)
+    if value.isalpha():
+        plain = rf"(?<![^\W_]){plain}(?![^\W_])"
+    forms = dict.fromkeys((plain, *map(re.escape, (quote(encoded, safe=""), *cores))))
+    if value.isalpha():  # and then it is the same in a URL
+        del forms[re.escape(value)]
+    return tuple(re.compile(form) for form in forms)
+
+
+def _within_base64(value: bytes, before: int) -> str:
+    """The characters of base64 (RFC 4648) that a value decides alone, after `before` bytes."""
+    first, last = -(-before * 4 // 3), (before + len(value)) * 4 // 3
+    return base64.b64encode(bytes(before) + value).decode()[first:last]
 
 
 def _from_environment(name: str) -> bytes:
