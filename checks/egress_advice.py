@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from shlex import quote
 
 from biostudio_doctor import distribution, text
-from biostudio_doctor.endpoints import Endpoint
+from biostudio_doctor.endpoints import Endpoint, is_loopback
 from biostudio_doctor.model import Machine, Remedy
 from biostudio_doctor.probes import wording
 from biostudio_doctor.probes.results import Path, Proxy
@@ -240,10 +240,8 @@ def mend_system_resolver(case: Case) -> Remedy:
 
 def start_resolver(case: Case) -> Remedy:
     """Port 53 of a name server is closed."""
-    from ipaddress import ip_address
-
     servers = case.evidence.facts.name_servers
-    if not servers or not all(ip_address(one.partition("%")[0]).is_loopback for one in servers):
+    if not servers or not all(map(is_loopback, servers)):
         return ask_for_dns(case)
     if _STUB in servers and case.machine.systemd:
         return Remedy(

@@ -119,7 +119,7 @@ class EgressHosts(Check[EgressFacts]):
         ca_file = self.settings.ca_file and host.path(self.settings.ca_file)
         tls.verifying_context(ca_file)  # raises now if the file is no good
         servers = dns.name_servers(host)
-        around = path.Surroundings(os.environ, servers, ca_file, self._proxy(host))
+        around = path.Surroundings(os.environ, servers, ca_file, proxy_value(self.settings, host))
         survey = Survey(self._endpoints(self.context.requirements), around)
         observed_at = datetime.now(UTC)
         with host.doing("reach the hosts of the requirements"):
@@ -158,11 +158,11 @@ class EgressHosts(Check[EgressFacts]):
     def _endpoints(self, requirements: Requirements) -> list[Endpoint]:
         return targets.chosen(requirements, self.settings.add, self.settings.remove)
 
-    def _proxy(self, host: Host) -> str:
-        login = self.settings.proxy_login_file
-        return targets.proxy_value(
-            self.settings.proxy, host.read(login, 4096) if login else "", os.environ
-        )
+
+def proxy_value(settings: EgressSettings, host: Host) -> str:
+    """The configured proxy, secrets included, or ''."""
+    login = settings.proxy_login_file
+    return targets.proxy_value(settings.proxy, host.read(login, 4096) if login else "", os.environ)
 
 
 def _other_proxies(host: Host, environ: Mapping[str, str]) -> Iterator[str]:

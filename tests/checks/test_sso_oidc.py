@@ -20,7 +20,7 @@ from tests.lab import idp
 from tests.lab.certificates import Made, proper
 from tests.lab.idp import Reply, Site
 from tests.lab.peers import Peer, endless, saying, server_context, silent, tls
-from tests.lab.web import squid
+from tests.lab.web import https_without_end, squid
 
 OK = Status.PASS
 
@@ -357,6 +357,16 @@ def test_a_document_without_an_end(trusted: Any, site: Site) -> None:
     site.replies[path] = Reply(body[:20], headers=("Content-Length: 99999",))
     found = ask(trusted, site.url)[""]
     assert found.status is Status.FAIL and found.cause == "sso.no-http"
+
+
+def test_a_flood_is_not_read_to_its_end(trusted: Any) -> None:
+    """What ends it is the size: time would be up much later."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"
+    with Peer(https_without_end(trusted[0], head, b" " * 65536)) as peer:
+        started = time.monotonic()
+        found = ask(trusted, f"https://127.0.0.1:{peer.port}", timeout=20)[""]
+        assert time.monotonic() - started < 3
+    assert (found.status, found.cause) == (Status.FAIL, "sso.too-large")
 
 
 def test_through_a_proxy(trusted: Any, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,8 +73,7 @@ def site(context: ssl.SSLContext) -> Iterator[Site]:
 @contextmanager
 def mock_provider(context: ssl.SSLContext) -> Iterator[str]:
     """The package oidc-provider-mock over HTTPS; its issuer."""
-    with warnings.catch_warnings():  # it uses what authlib will do without in its version 2
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(record=True):  # it uses what authlib's version 2 will lack
         from oidc_provider_mock import app
     from werkzeug.serving import make_server
 

@@ -1,0 +1,96 @@
+"""One host, reached as egress.hosts reaches it, and a short verdict without experiments.
+
+For checks that depend on a single host: they share the settings of egress.hosts and its table of
+causes, and leave what to do about a cause to it.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from biostudio_doctor import config as configuration
+from biostudio_doctor.check import Context
+from biostudio_doctor.host import Host
+from biostudio_doctor.model import Machine, Status
+from biostudio_doctor.probes import wording
+from biostudio_doctor.requirements import Endpoint, Requirements
+
+from .egress_facts import EgressFacts, Evidence
+
+if TYPE_CHECKING:
+    from .egress_hosts import EgressSettings
+
+_CHECK = "egress.hosts"
+_SHARE = 0.85  # of a check's time
+
+
+class Verdict(NamedTuple):
+    """What became of the way to a host."""
+
+    status: Status
+    said: str  # a clause: what failed, or the answer
+    observed: str
+    cause: str = ""  # a word of egress.hosts; '' where all is well
+
+
+def settings(context: Context) -> EgressSettings:
+    """Those of egress.hosts."""
+    from .egress_hosts import EgressSettings
+
+    table = context.config.checks.get(_CHECK, {})
+    return configuration.convert(table, EgressSettings, "configuration", f"checks.{_CHECK}")
+
+
+async def look(
+    endpoint: Endpoint, context: Context, host: Host, *, timeout: float, direct: bool = False
+) -> EgressFacts:
+    """Go the way; `direct` leaves out proxies and the authorities of one's own.
+
+    Raises:
+        OSError: if the configured file of authorities, or of the proxy's login, cannot be read.
+    """
+    from biostudio_doctor.probes import dns, path
+
+    from .egress_hosts import proxy_value
+
+    told = settings(context)
+    servers = dns.name_servers(host)
+    if direct:
+        around = path.Surroundings({}, servers)
+    else:
+        ca_file = host.path(told.ca_file) if told.ca_file else None
+        around = path.Surroundings(os.environ, servers, ca_file, proxy_value(told, host))
+    target = path.Target(host=endpoint.host, port=endpoint.port, path=endpoint.path)
+    observed_at = datetime.now(UTC)
+    found = await path.probe(target, around, timeout=_SHARE * timeout)
+    return EgressFacts(observed_at=observed_at, paths=(found,), name_servers=servers)
+
+
+def verdict(
+    facts: EgressFacts, endpoint: Endpoint, machine: Machine, requirements: Requirements
+) -> Verdict:
+    """What the way to this one host shows."""
+    from .egress_causes import cases
+
+    evidence = Evidence(facts, [endpoint], requirements)
+    if not evidence.paths:
+        return Verdict(Status.ERROR, "it was not looked at", "", "egress.unprobed")
+    (found,) = evidence.paths
+    answer = found.exchange.answer if found.exchange else None
+    said = f"HTTP {answer.status}" if answer else ""
+    observed = ", ".join(filter(None, (said, wording.timings(found))))
+    cause, case = next(
+        ((cause, case) for cause, case in cases(evidence, machine) if case.paths), (None, None)
+    )
+    if not (cause and case):
+        return Verdict(Status.PASS, said, observed)
+    if found.failure:
+        status = Status.ERROR if found.undetermined else Status.FAIL
+        problem = f"{found.failure.phase}: {found.failure.reason}"
+        return Verdict(
+            status, wording.failed(found, found.failure), f"{problem}, {observed}".rstrip(", "),
+            cause.word,
+        )  # fmt: skip
+    return Verdict(Status.WARN if cause.warns else Status.FAIL, case.seen, observed, cause.word)
