@@ -4,13 +4,14 @@ The classes are the reference: their descriptions become `config init` and docs/
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta, Struct, field, structs
 
+from biostudio_doctor import endpoints
 from biostudio_doctor.errors import ConfigError
 
 Role = Literal["all-in-one", "bioproxy", "biostudio"]
@@ -51,6 +52,16 @@ class PortsConfig(Settings, frozen=True, kw_only=True):
 
     http: Annotated[PortNumber, Meta(description="The port of the HTTP front.")] = 80
     https: Annotated[PortNumber, Meta(description="The port of the HTTPS front.")] = 443
+
+
+def _check(key: str, understand: Callable[[str], object], *values: str | None) -> None:
+    """Have values understood by whoever uses them; a ValueError then names their key, too."""
+    for value in values:
+        try:
+            if value is not None:
+                understand(value)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from None
 
 
 class Secret(Settings, frozen=True, kw_only=True):
@@ -106,6 +117,9 @@ class ServicesConfig(Settings, frozen=True, kw_only=True):
     mqtt_websocket: LoginServiceConfig = field(default_factory=LoginServiceConfig)
     job: ServiceConfig = field(default_factory=ServiceConfig)
 
+    def __post_init__(self) -> None:
+        _check("address", endpoints.check_host, self.address)
+
 
 _CA_FILE = Annotated[
     AbsolutePath | None, Meta(description="Authorities (PEM) to trust besides the system's.")
@@ -126,6 +140,9 @@ class NfsSource(Settings, frozen=True, kw_only=True):
     mount: Annotated[AbsolutePath | None, Meta(description="Where it is mounted here.")] = None
     write: _WRITE = False
 
+    def __post_init__(self) -> None:
+        _check("server", endpoints.check_host, self.server)
+
 
 class GlusterfsSource(Settings, frozen=True, kw_only=True):
     """In-house data on GlusterFS."""
@@ -134,6 +151,9 @@ class GlusterfsSource(Settings, frozen=True, kw_only=True):
     volume: Annotated[str, Meta(description="The name of the volume.")]
     mount: Annotated[AbsolutePath | None, Meta(description="Where it is mounted here.")] = None
     write: _WRITE = False
+
+    def __post_init__(self) -> None:
+        _check("server", endpoints.check_host, self.server)
 
 
 class S3Source(Settings, frozen=True, kw_only=True):
@@ -166,6 +186,9 @@ class DatabaseSource(Settings, frozen=True, kw_only=True):
     password: _SECRET = None
     tls: Annotated[bool, Meta(description="It is expected to speak TLS.")] = False
     ca_file: _CA_FILE = None
+
+    def __post_init__(self) -> None:
+        _check("host", endpoints.check_host, self.host)
 
 
 class EcosystemSource(Settings, frozen=True, kw_only=True):
@@ -231,11 +254,7 @@ class HttpsConfig(Settings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         from ipaddress import ip_address
 
-        for address in self.public_addresses:
-            try:
-                ip_address(address)
-            except ValueError:
-                raise ValueError(f"public_addresses: {address!r} is no IP address") from None
+        _check("public_addresses", ip_address, *self.public_addresses)
 
 
 class ActivationConfig(Settings, frozen=True, kw_only=True):
@@ -289,11 +308,7 @@ class SsoConfig(Settings, frozen=True, kw_only=True):
         if self.providers:
             from biostudio_doctor.sso import providers
 
-            for name in self.providers:
-                try:
-                    providers.find(name)
-                except ValueError as error:
-                    raise ValueError(f"providers: {error}") from None
+            _check("providers", providers.find, *self.providers)
 
 
 class Config(Settings, frozen=True, kw_only=True):
@@ -348,20 +363,11 @@ class Config(Settings, frozen=True, kw_only=True):
         if self.peers:
             from biostudio_doctor import peers
 
-            for peer in self.peers:
-                try:
-                    peers.parse(peer)
-                except ValueError as error:
-                    raise ValueError(f"peers: {error}") from None
-        if self.certificates:
-            from biostudio_doctor import endpoints
-
-            for watched in self.certificates:
-                at = watched if isinstance(watched, str) else watched.at
-                try:
-                    endpoints.check_watched(at)
-                except ValueError as error:
-                    raise ValueError(f"certificates: {error}") from None
+            _check("peers", peers.parse, *self.peers)
+        watched = (one if isinstance(one, str) else one.at for one in self.certificates)
+        _check("certificates", endpoints.check_watched, *watched)
+        _check("bioproxy", endpoints.check_host, self.bioproxy)
+        _check("nodes", endpoints.check_host, *self.nodes)
 
 
 def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Config:

@@ -57,6 +57,21 @@ def parse(text: str, default_port: int | None = None) -> Endpoint:
     return Endpoint(host, int(digits))
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host, without brackets, is this very one: what is said to it stays here.
+
+    Names other than localhost are not resolved, so they are not.
+    """
+    from ipaddress import IPv6Address, ip_address
+
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host.lower() == "localhost"
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
 class Served(NamedTuple):
     """Where a certificate is served, and what is said before TLS there."""
 
@@ -96,6 +111,31 @@ def check_watched(name: str) -> None:
     except ValueError as error:
         hint = "name a file by its whole path (/path/tls.crt) and an endpoint as host:port"
         raise ValueError(f"{public(name)!r}: {error}; {hint}") from None
+
+
+def check_host(name: str) -> None:
+    """Whether this is a host alone: a name or an IP address, IPv6 without brackets.
+
+    Raises:
+        ValueError: one line with the name, without user and password, and what is wrong with it.
+    """
+    shown = repr(public(name))
+    if not name.strip():
+        raise ValueError("expected a name or an IP address, not nothing")
+    if "/" in name or "@" in name or any(character.isspace() for character in name):
+        raise ValueError(f"{shown} is no name or IP address")
+    if ":" in name and not _is_ipv6(name):
+        raise ValueError(f"{shown} is no name or IP address; write it without port and brackets")
+
+
+def _is_ipv6(name: str) -> bool:
+    from ipaddress import IPv6Address
+
+    try:
+        IPv6Address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _split(place: str) -> tuple[str, str, str]:

@@ -7,17 +7,14 @@ version and, by the Date of an HTTP answer, for its clock. Nothing is logged in 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from ipaddress import ip_address
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, structs
 
-from biostudio_doctor.config import Config, ServiceConfig
-from biostudio_doctor.endpoints import Endpoint
+from biostudio_doctor.endpoints import Endpoint, is_loopback
 from biostudio_doctor.probes import Failure
 from biostudio_doctor.probes.results import Attempt, Hop
-from biostudio_doctor.requirements import Port
 
 if TYPE_CHECKING:
     from anyio import CapacityLimiter
@@ -100,29 +97,6 @@ class Machine(Struct, frozen=True, kw_only=True):
     place: Place
     offers: tuple[tuple[str, int], ...]
     others: tuple[tuple[str, int], ...] = ()
-
-
-def ports_of(config: Config, published: Iterable[Port]) -> tuple[tuple[str, int], ...]:
-    """Service and port of what is published, as the configuration has changed it."""
-    return tuple(
-        (requirement.service, number)
-        for requirement in published
-        for number in numbers_of(config, requirement)
-    )
-
-
-def numbers_of(config: Config, requirement: Port) -> tuple[int, ...]:
-    """The numbers that a published port has, as the configuration has changed it."""
-    changed = _changed(config, requirement.service)
-    return (changed,) if changed else (requirement.port, *requirement.also)
-
-
-def _changed(config: Config, service: str) -> int | None:
-    if service in ("http", "https"):
-        number: int = getattr(config.ports, service)
-        return number
-    own = getattr(config.services, service.replace("-", "_"), None)
-    return own.port if isinstance(own, ServiceConfig) else None
 
 
 async def look(machines: Sequence[Machine], *, timeout: float) -> tuple[Seen, ...]:
@@ -304,4 +278,4 @@ def _is_own(address: str) -> bool:
     from biostudio_doctor.probes.tcp import source_address
 
     bare = address.partition("%")[0]
-    return ip_address(bare).is_loopback or source_address(address, 1).partition("%")[0] == bare
+    return is_loopback(bare) or source_address(address, 1).partition("%")[0] == bare

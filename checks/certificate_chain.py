@@ -26,6 +26,7 @@ class Held(Struct, frozen=True, kw_only=True):
     name: str
     chain: Chain
     is_set: bool = False  # what holds them has no order
+    trusted: bool = False  # OpenSSL has found all of it: it may know more authorities
 
 
 class CertificateChain(CertificateCheck[Held]):
@@ -46,7 +47,8 @@ class CertificateChain(CertificateCheck[Held]):
     """
 
     id = "certificate.chain"
-    concerns = "certificates"
+    concerns = "certificates that others have issued"
+    once = True
 
     def observe(self, host: Host) -> Seen[Held]:
         return self.seen(host, _held)
@@ -56,7 +58,8 @@ class CertificateChain(CertificateCheck[Held]):
             if held.chain.is_store:
                 yield _store(held)
                 continue
-            yield _completeness(held)
+            if not held.chain.leaf.self_signed:
+                yield _completeness(held)
             if not held.is_set:
                 yield from _order(held)
             yield from _extra(held)
@@ -65,19 +68,19 @@ class CertificateChain(CertificateCheck[Held]):
 def _held(watched: Watched) -> Held | None:
     if not watched.chain:
         return None
-    return Held(name=watched.name, chain=watched.chain, is_set=watched.kind == "PKCS#7")
+    return Held(
+        name=watched.name,
+        chain=watched.chain,
+        is_set=watched.kind == "PKCS#7",
+        trusted=watched.trust is not None and watched.trust.trusted,
+    )
 
 
 def _completeness(held: Held) -> Finding:
     chain = held.chain
     parts = _parts(chain)
-    if chain.is_complete:
-        own = chain.leaf.self_signed
-        summary = (
-            f"The certificate of {held.name} is self-signed, so no other belongs to it."
-            if own
-            else f"The chain of {held.name} leads from '{chain.leaf.name}' to a root."
-        )
+    if chain.is_complete or held.trusted:
+        summary = f"The chain of {held.name} leads from '{chain.leaf.name}' to a root."
         return Finding(Status.PASS, held.name, summary, observed=parts)
     issuer = chain.top.issuer
     urls = [url for url in chain.top.issuer_urls if url.lower().startswith(("http:", "https:"))]
@@ -103,12 +106,12 @@ def _fetch(urls: list[str], issuer: str) -> Remedy:
     plain = [url for url in urls if _PLAIN_URL.fullmatch(url)]
     if not plain:
         return Remedy(f"Ask the issuer ({issuer}) for its intermediate certificate, {after}.")
+    convert = "openssl x509 -inform der -in issuer.der -out issuer.pem"
+    if plain[0].lower().endswith((".p7c", ".p7b")):  # RFC 5280, 4.2.2.1
+        convert = "openssl pkcs7 -inform der -in issuer.der -print_certs -out issuer.pem"
     return Remedy(
         f"Get the issuer's certificate from the address that it names, {after}.",
-        (
-            f"curl -fsS -o issuer.der {quote(plain[0])}",
-            "openssl x509 -inform der -in issuer.der -out issuer.pem",
-        ),
+        (f"curl -fsS -o issuer.der {quote(plain[0])}", convert),
         as_root=False,
     )
 
@@ -128,21 +131,21 @@ def _order(held: Held) -> Iterator[Finding]:
             remedy=_reorder(chain),
             cause="certificate.leaf-not-first",
         )
-    elif list(chain.path) != sorted(chain.path):
+    elif list(chain.upwards) != sorted(chain.upwards):
         yield Finding(
             Status.WARN,
             subject,
             f"The certificates of {held.name} do not stand in the order in which they issued each "
             "other.",
             observed=_parts(chain),
-            expected=text.listing(f"'{chain.certificates[at].name}'" for at in chain.path),
+            expected=text.listing(f"'{chain.certificates[at].name}'" for at in chain.upwards),
             remedy=_reorder(chain),
             cause="certificate.misordered",
         )
 
 
 def _reorder(chain: Chain) -> Remedy:
-    wanted = ", then ".join(f"'{chain.certificates[at].name}'" for at in chain.path)
+    wanted = ", then ".join(f"'{chain.certificates[at].name}'" for at in chain.upwards)
     return Remedy(
         f"Put them in this order: {wanted}. Install them so {INSTALL}, or wherever they are served."
     )

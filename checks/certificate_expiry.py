@@ -12,7 +12,7 @@ from biostudio_doctor.certificates.watched import Watched
 from biostudio_doctor.certificates.wording import unread
 from biostudio_doctor.host import Host
 from biostudio_doctor.model import NOT_CONFIGURED, Finding, Remedy, Status
-from biostudio_doctor.renewal import chain_renewal, renewal
+from biostudio_doctor.renewal import INSTALL, chain_renewal, renewal
 from biostudio_doctor.requirements import Feature, Requirements
 
 from .certificate_watch import CertificateLook, ExpirySettings
@@ -48,8 +48,9 @@ class CertificateExpiry(CertificateLook[ExpiryFacts]):
     and ldap, which begin without TLS; nothing is sent after the handshake. bioproxy's own
     certificate in its configuration volume is taken besides, once it exists, and in the phase
     'running' what is served under the configured domain. Of a chain, the certificate that stands
-    worst counts, and of several the first to expire. An endpoint that is not trusted is read all
-    the same.
+    worst counts, and of several the first to expire. What is sent along without need counts only
+    as a hint once it has expired, where another way leads to an authority that is known here. An
+    endpoint that is not trusted is read all the same.
 
     All checks of certificates share one look in a run: 32 endpoints at a time, 5 seconds for each
     at most, and none waits for its turn longer than 3 seconds. So 500 endpoints take 10 seconds at
@@ -95,10 +96,15 @@ class CertificateExpiry(CertificateLook[ExpiryFacts]):
     def _expiry(self, watched: Watched, chain: Chain, now: datetime) -> Finding:
         """The certificate of the chain that stands worst; of several, the first to expire."""
         severity = list(Status)
-        standings = [(self._standing(one, now), one) for one in chain.certificates]
+        standings = [(self._standing(one, now), one) for one in _needed(chain)]
         status, counts = min(
             standings, key=lambda item: (severity.index(item[0]), item[1].not_after)
         )
+        if status is not Status.FAIL and chain.anchor_until and chain.anchor_until <= now:
+            return _dead_authority(watched.name, chain, chain.anchor_until, now)
+        needless = [one for one in _needless(chain) if one.not_after <= now]
+        if status is Status.PASS and needless:
+            return _needless_expired(watched, chain, needless[0], now)
         remedy = None
         if now < counts.not_before:
             remedy = _CLOCK
@@ -131,7 +137,58 @@ def _lead(certificate: CertificateFacts, days: float, share: float) -> timedelta
     return min(timedelta(days=days), share * certificate.lifetime)
 
 
+def _needed(chain: Chain) -> list[CertificateFacts]:
+    """Those on which trust depends; of a bundle of authorities, all."""
+    if chain.is_store:
+        return list(chain.certificates)
+    return [chain.certificates[at] for at in chain.path]
+
+
+def _needless(chain: Chain) -> list[CertificateFacts]:
+    """Those of another way upwards; of strangers certificate.chain tells."""
+    if chain.is_store:
+        return []
+    needed = {one.sha256 for one in _needed(chain)}
+    related = (one for at, one in enumerate(chain.certificates) if at not in chain.unrelated)
+    return [one for one in related if one.sha256 not in needed]
+
+
 # --- In words ------------------------------------------------------------------------------------
+
+
+def _dead_authority(name: str, chain: Chain, until: datetime, now: datetime) -> Finding:
+    return Finding(
+        Status.FAIL,
+        name,
+        f"The authority '{chain.anchor}' above the certificate of {name} expired "
+        f"{_days(now - until)} ago, on {_moment(until, now - until)}.",
+        observed=_described(chain),
+        expected="an authority that is valid",
+        remedy=Remedy(
+            "Get its successor from whoever runs it, and put that among the authorities of this "
+            "host and of users' computers, or into the ca_file that names it. If it has none, have "
+            f"a new certificate issued by another authority, and install it {INSTALL}."
+        ),
+        cause="certificate.expired",
+    )
+
+
+def _needless_expired(
+    watched: Watched, chain: Chain, needless: CertificateFacts, now: datetime
+) -> Finding:
+    return Finding(
+        Status.WARN,
+        watched.name,
+        f"{_whose(needless, watched, chain)} {_when(needless, now)}. It is not needed: another way "
+        f"leads to '{chain.anchor}', which is known here.",
+        observed=_described(chain),
+        expected="no certificate that has expired",
+        remedy=Remedy(
+            "Take it out of the chain: current programs pass over it, but old ones, such as those "
+            "with OpenSSL 1.0.2, follow it and refuse the whole."
+        ),
+        cause="certificate.expired-needless",
+    )
 
 
 def _cause(status: Status, certificate: CertificateFacts, now: datetime) -> str:

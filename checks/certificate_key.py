@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from biostudio_doctor import text
 from biostudio_doctor.certificates.chains import Chain
-from biostudio_doctor.certificates.facts import CertificateFacts
+from biostudio_doctor.certificates.facts import BROKEN_HASHES, CertificateFacts
 from biostudio_doctor.certificates.private_keys import KeyFacts
 from biostudio_doctor.certificates.watched import Watched
 from biostudio_doctor.host import Host
@@ -18,7 +18,6 @@ from .certificate_watch import CertificateCheck, Seen
 
 _LEAST_BITS = {"RSA": 2048, "EC": 256}  # CA/Browser Forum Baseline Requirements, 6.1.5
 _UNUSUAL = ("Ed25519", "Ed448")  # good keys, which no browser takes for TLS (BR 6.1.5 has none)
-_BROKEN_HASHES = ("md2", "md4", "md5", "sha1")
 _OTHERS = 0o006  # read and write
 _GROUP_WRITES = 0o020
 
@@ -37,7 +36,7 @@ class CertificateKey(CertificateCheck[Keyed]):
     The public keys and signatures of the server's certificate and of those above it are judged by
     what browsers accept: RSA from 2048 bits, elliptic curves from 256, no SHA-1 or MD5. A root's
     own signature does not count. Where the private key is known (named as `key`, or beside the
-    certificate as tls.key, or inside a PKCS#12 file), its public half is compared with the
+    certificate as tls.key, or in one file with it), its public half is compared with the
     certificate, and the permissions of its file are looked at. Nothing else of it is kept.
 
     Why: a server does not start with a key of another certificate, and whoever can read the key can
@@ -54,11 +53,10 @@ class CertificateKey(CertificateCheck[Keyed]):
 
     def findings(self, of: tuple[Keyed, ...]) -> Iterator[Finding]:
         for keyed in of:
-            yield _strength(keyed)
-            yield from _signatures(keyed)
-            if keyed.key:
-                yield _match(keyed.name, keyed.chain.leaf, keyed.key, self.context.machine)
-                yield from _permissions(keyed.name, keyed.key)
+            wrong = [*_strength(keyed), *_signatures(keyed)]
+            beside = list(_file(keyed, keyed.key, self.context.machine)) if keyed.key else []
+            yield from wrong or [_fine(keyed, None if beside else keyed.key)]
+            yield from beside
 
 
 def _picked(watched: Watched) -> Keyed | None:
@@ -67,15 +65,32 @@ def _picked(watched: Watched) -> Keyed | None:
     return Keyed(name=watched.name, chain=watched.chain, key=watched.key)
 
 
+def _fine(keyed: Keyed, key: KeyFacts | None) -> Finding:
+    """What is right, in one; `key` if its file is."""
+    summary = f"The key of the certificate of {keyed.name} is strong enough"
+    if key:
+        file = "" if key.path == keyed.name else f", {key.path},"
+        summary += f", and the private key{file} belongs to it"
+        summary += " and is closed to others" if key.mode is not None else ""
+    mode = f"; file with mode {key.mode:04o}" if key and key.mode is not None else ""
+    observed = f"{_described(keyed.chain.leaf)}{mode}"
+    return Finding(Status.PASS, keyed.name, f"{summary}.", observed=observed)
+
+
+def _file(keyed: Keyed, key: KeyFacts, machine: Machine) -> Iterator[Finding]:
+    yield from _match(keyed.name, keyed.chain.leaf, key, machine)
+    yield from _permissions(keyed.name, key)
+
+
 def _path(chain: Chain) -> list[CertificateFacts]:
     return [chain.certificates[at] for at in chain.path]
 
 
-def _strength(keyed: Keyed) -> Finding:
+def _strength(keyed: Keyed) -> Iterator[Finding]:
     weak = [one for one in _path(keyed.chain) if _is_weak(one)]
     leaf = keyed.chain.leaf
     if not weak and leaf.key_type in _UNUSUAL:
-        return Finding(
+        yield Finding(
             Status.WARN,
             keyed.name,
             f"Browsers do not accept the key of the certificate of {keyed.name}: it is "
@@ -86,14 +101,9 @@ def _strength(keyed: Keyed) -> Finding:
             cause="certificate.unusual-key",
         )
     if not weak:
-        return Finding(
-            Status.PASS,
-            keyed.name,
-            f"The key of the certificate of {keyed.name} is strong enough.",
-            observed=_described(leaf),
-        )
+        return
     worst = weak[0]
-    return Finding(
+    yield Finding(
         Status.FAIL,
         keyed.name,
         f"The key of '{worst.name}' in {keyed.name} is too weak: {_described(worst)}.",
@@ -115,7 +125,7 @@ def _signatures(keyed: Keyed) -> Iterator[Finding]:
     for one in _path(keyed.chain):
         if one.self_signed and one is not keyed.chain.leaf:
             continue
-        if one.signature_hash in _BROKEN_HASHES:
+        if one.signature_hash in BROKEN_HASHES:
             yield Finding(
                 Status.FAIL,
                 f"{keyed.name} signature",
@@ -135,14 +145,14 @@ def _renew(own: bool, what: str) -> Remedy:
     return Remedy(f"Ask the issuer for a chain with {what}, and install it {INSTALL}.")
 
 
-def _match(name: str, leaf: CertificateFacts, key: KeyFacts, machine: Machine) -> Finding:
+def _match(name: str, leaf: CertificateFacts, key: KeyFacts, machine: Machine) -> Iterator[Finding]:
     subject = f"{name} key"
     if key.trouble:
-        return _unknown(subject, name, key, machine)
+        yield _unknown(subject, name, key, machine)
+        return
     if key.public_sha256 == leaf.key_sha256:
-        summary = f"The private key in {key.path} belongs to the certificate of {name}."
-        return Finding(Status.PASS, subject, summary)
-    return Finding(
+        return
+    yield Finding(
         Status.FAIL,
         subject,
         f"The private key in {key.path} is not that of the certificate '{leaf.name}' of {name}.",
@@ -181,8 +191,6 @@ def _permissions(name: str, key: KeyFacts) -> Iterator[Finding]:
     open_bits = key.mode & (_GROUP_WRITES if key.sheltered else _OTHERS | _GROUP_WRITES)
     subject = f"{name} key file"
     if not open_bits:
-        summary = f"Only its owner, and perhaps its group, may read {key.path}."
-        yield Finding(Status.PASS, subject, summary, observed=f"mode {key.mode:04o}")
         return
     verb = "read" if open_bits & 0o004 else "change"
     who = "every user of this host" if open_bits & _OTHERS else "its whole group"

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from biostudio_doctor import text
-from biostudio_doctor.certificates.names import as_address, matches, readable
+from biostudio_doctor import renewal, text
+from biostudio_doctor.certificates.names import as_address, as_ascii, matches, readable
 from biostudio_doctor.certificates.watched import Watched
 from biostudio_doctor.host import Host
 from biostudio_doctor.model import Finding, Remedy, Status
+from biostudio_doctor.renewal import INSTALL
 
 from .certificate_watch import CertificateCheck, Seen
 
@@ -23,6 +24,7 @@ class Named(Struct, frozen=True, kw_only=True):
     is_given: bool  # the names are configured, and not just how it is reached
     names: tuple[str, ...]
     common_name: str = ""
+    self_signed: bool = False
 
 
 class CertificateName(CertificateCheck[Named]):
@@ -32,7 +34,8 @@ class CertificateName(CertificateCheck[Named]):
     `domain` for bioproxy's own certificate, are looked up among the alternative names of the
     certificate: a wildcard stands for one label, addresses are compared as such, and names outside
     ASCII by their A-labels (xn--...). The common name does not count: browsers have ignored it for
-    years.
+    years. Of a self-signed certificate with the right common name this is no more than a hint: users
+    must click through a warning in any case.
 
     Why: browsers and programs refuse a certificate for another name, whoever issued it.
 
@@ -41,6 +44,7 @@ class CertificateName(CertificateCheck[Named]):
 
     id = "certificate.name"
     concerns = "endpoints, and files with a `server_name` in the configuration"
+    once = True
 
     def observe(self, host: Host) -> Seen[Named]:
         return self.seen(host, _picked)
@@ -61,6 +65,7 @@ def _picked(watched: Watched) -> Named | None:
         is_given=watched.is_file or not _is_local(watched.names[0]),
         names=watched.chain.leaf.names,
         common_name=watched.chain.leaf.common_name,
+        self_signed=watched.chain.leaf.self_signed,
     )
 
 
@@ -79,18 +84,7 @@ def _judged(named: Named, subject: str, wanted: str) -> Finding:
     more = len(named.names) - _SHOWN
     names += [f"{more} more"] if more > 0 else []
     if not names:
-        return Finding(
-            Status.FAIL,
-            subject,
-            f"The certificate of {named.name} has no alternative names, so it is for no host.",
-            observed=f"common name '{named.common_name}'" if named.common_name else "no name",
-            expected=shown,
-            remedy=Remedy(
-                f"Have one issued with {shown} as alternative name (subjectAltName): the common "
-                "name alone is ignored by browsers and programs."
-            ),
-            cause="certificate.no-names",
-        )
+        return _nameless(named, subject, wanted)
     return Finding(
         Status.FAIL if named.is_given else Status.WARN,
         subject,
@@ -99,6 +93,38 @@ def _judged(named: Named, subject: str, wanted: str) -> Finding:
         expected=shown,
         remedy=_mend(named, shown),
         cause="certificate.other-name",
+    )
+
+
+def _nameless(named: Named, subject: str, wanted: str) -> Finding:
+    """A self-signed one is refused anyhow, until users click through: that is the same click."""
+    trial = named.self_signed and matches(named.common_name, wanted)
+    return Finding(
+        Status.WARN if trial else Status.FAIL,
+        subject,
+        f"The certificate of {named.name} has no alternative names, so it is for no host.",
+        observed=f"common name '{named.common_name}'" if named.common_name else "no name",
+        expected=readable(wanted),
+        remedy=_give_names(named, wanted),
+        cause="certificate.no-names",
+    )
+
+
+def _give_names(named: Named, wanted: str) -> Remedy:
+    ignored = "the common name alone is ignored by browsers and programs"
+    if not named.self_signed:
+        return Remedy(
+            f"Have one issued with {readable(wanted)} as alternative name (subjectAltName): "
+            f"{ignored}."
+        )
+    address = as_address(wanted)
+    names, addresses = ((), (str(address),)) if address else ((as_ascii(wanted),), ())
+    return Remedy(
+        f"Make one with {readable(wanted)} as alternative name (subjectAltName), and install it "
+        f"{INSTALL}, or wherever this one is served: {ignored}, so they refuse this one even where "
+        "it was added to what they trust.",
+        renewal.self_signed(names, addresses),
+        as_root=False,
     )
 
 

@@ -33,6 +33,7 @@ class Revocations(Struct, frozen=True, kw_only=True):
 
     name: str
     lists: tuple[Revocation, ...]
+    own: bool = True  # the server's own certificate names one of them
 
 
 class _Question(NamedTuple):
@@ -43,6 +44,7 @@ class _Question(NamedTuple):
     name: str
     certificate: x509.Certificate
     issuers: list[x509.Certificate]
+    is_own: bool  # the server's
 
 
 class CertificateRevocation(CertificateCheck[Revocations]):
@@ -50,8 +52,9 @@ class CertificateRevocation(CertificateCheck[Revocations]):
 
     Where a certificate, or one above it, names the address of a revocation list (CRL), the list is
     fetched by HTTP, up to 10 MiB, through the proxy of the environment. Its signature and its date
-    are verified before it is believed. OCSP is not asked. A certificate without such an address is
-    not judged, and with --offline nothing is fetched.
+    are verified before it is believed. OCSP is not asked. A certificate without an address that
+    begins with http:// is not judged, such as one that names a directory (ldap://) only; and with
+    --offline nothing is fetched.
 
     Why: a revoked certificate was lost or wrongly issued, and browsers refuse it, each at its own
     time.
@@ -60,12 +63,13 @@ class CertificateRevocation(CertificateCheck[Revocations]):
     """
 
     id = "certificate.revocation"
-    concerns = "certificates that name a list of revoked ones"
+    concerns = "certificates that name a list of revoked ones by http://"
+    once = True
 
     def observe(self, host: Host) -> Seen[Revocations]:
         started = time.monotonic()
         seen = self.look(host)
-        questions = list(_questions(seen))[:_LISTS]
+        questions = list(_questions(seen))
         if self.context.scope.offline:
             answers = [_unasked(one) for one in questions]
         elif questions:
@@ -78,13 +82,15 @@ class CertificateRevocation(CertificateCheck[Revocations]):
                 answers = asyncio.run(_ask(questions, left, seen.observed_at))
         else:
             answers = []
+        owners = {one.source for one in questions if one.is_own}
         by_source: dict[str, list[Revocation]] = {}
         for question, answer in zip(questions, answers, strict=True):
             by_source.setdefault(question.source, []).append(answer)
 
         def pick(watched: Watched) -> Revocations | None:
             lists = tuple(by_source.get(watched.name, ()))
-            return Revocations(name=watched.name, lists=lists) if lists else None
+            own = watched.name in owners
+            return Revocations(name=watched.name, lists=lists, own=own) if lists else None
 
         return self.seen(host, pick)
 
@@ -114,19 +120,17 @@ def _questions(seen: Survey) -> Iterator[_Question]:
             continue
         for at in chain.path:
             facts = chain.certificates[at]
-            if facts.crl_urls and not facts.self_signed:
+            # Directories of Windows domains are named by ldap: as well, and often first.
+            urls = [url for url in facts.crl_urls if url.lower().startswith("http://")]
+            if urls and not facts.self_signed:
                 yield _Question(
                     source=watched.name,
-                    url=_best(facts.crl_urls),
+                    url=urls[0],
                     name=facts.name,
                     certificate=seen.loaded[watched.name][at],
                     issuers=_issuers(seen, watched.name, chain, at),
+                    is_own=at == chain.leaf_at,
                 )
-
-
-def _best(urls: tuple[str, ...]) -> str:
-    """The first that can be fetched: directories of Windows domains are named by ldap: first."""
-    return next((url for url in urls if url.lower().startswith("http://")), urls[0])
 
 
 def _issuers(seen: Survey, name: str, chain: Chain, at: int) -> list[x509.Certificate]:
@@ -145,20 +149,26 @@ async def _ask(questions: list[_Question], seconds: float, now: datetime) -> lis
 
     from biostudio_doctor.certificates import revocation
 
-    lists: dict[str, bytes | str] = {
-        one.url: "the time was up before it was fetched" for one in questions
-    }
+    places: dict[str, list[int]] = {}
+    for at, one in enumerate(questions):
+        places.setdefault(one.url, []).append(at)
+    urls = list(places)
+    problems = dict.fromkeys(urls, "the time was up before it was fetched")
+    problems |= dict.fromkeys(urls[_LISTS:], f"no more than {_LISTS} lists are fetched in one run")
+    answers = [_answer(one, problems[one.url], now) for one in questions]
     free = anyio.Semaphore(_AT_ONCE)
 
     async def fetch(url: str) -> None:
-        async with free:
-            lists[url] = await revocation.fetch(url, seconds=min(5.0, seconds))
+        async with free:  # until it is looked through: a list may be large, and is not kept
+            data = await revocation.fetch(url, seconds=min(5.0, seconds))
+            for at in places[url]:
+                answers[at] = _answer(questions[at], data, now)
 
     with anyio.move_on_after(seconds):
         async with anyio.create_task_group() as tasks:
-            for url in list(lists):
+            for url in urls[:_LISTS]:
                 tasks.start_soon(fetch, url)
-    return [_answer(one, lists[one.url], now) for one in questions]
+    return answers
 
 
 def _answer(question: _Question, data: bytes | str, now: datetime) -> Revocation:
@@ -190,7 +200,10 @@ def _judged(one: Revocations) -> Finding:
     if worst.standing == "stale":
         return _stale(one.name, worst)
     if worst.standing == "good":
-        summary = f"No certificate in the chain of {one.name} was revoked."
+        asked = text.listing(f"'{answer.certificate}'" for answer in one.lists)
+        verb = "was" if len(one.lists) == 1 else "were"
+        own = "" if one.own else "; the server's own certificate names no list"
+        summary = f"In the chain of {one.name}, {asked} {verb} not revoked{own}."
         listed = text.listing(answer.url for answer in one.lists)
         return Finding(Status.PASS, one.name, summary, observed=f"by {listed}")
     cause, words = _PROBLEMS[worst.standing]

@@ -8,6 +8,8 @@ from msgspec import Struct
 from biostudio_doctor import text
 from biostudio_doctor.certificates.names import matches
 from biostudio_doctor.certificates.watched import Backend, Watched
+from biostudio_doctor.certificates.wording import why
+from biostudio_doctor.endpoints import watched as watched_at
 from biostudio_doctor.host import Host
 from biostudio_doctor.model import Finding, Remedy, Status
 
@@ -32,7 +34,8 @@ class CertificateServed(CertificateCheck[Leaf]):
 
     A file and an endpoint that are both watched belong together where they must be for the same
     name, or are for just the same names: then the same certificate is expected in both. Of a name
-    with several addresses, each is asked, and all are expected to serve the same certificate.
+    with several addresses, each is asked, and all are expected to serve the same certificate; of
+    several, the other checks judge the one that stands worst.
 
     Why: a certificate that was renewed but not loaded expires all the same, and one of several
     backends that was forgotten fails now and then, for some users only.
@@ -56,9 +59,7 @@ class CertificateServed(CertificateCheck[Leaf]):
             if theirs:
                 yield _served(file, theirs)
         for endpoint in endpoints:
-            answering = [one for one in endpoint.backends if one.sha256]
-            if len(answering) > 1:
-                yield _backends(endpoint, answering)
+            yield from _backends(endpoint)
 
 
 def _picked(watched: Watched) -> Leaf | None:
@@ -124,14 +125,47 @@ def _served(file: Leaf, endpoints: list[Leaf]) -> Finding:
     )
 
 
-def _backends(endpoint: Leaf, answering: list[Backend]) -> Finding:
+def _backends(endpoint: Leaf) -> Iterator[Finding]:
     groups: dict[str, list[Backend]] = {}
-    for one in answering:
-        groups.setdefault(one.sha256, []).append(one)
+    for one in endpoint.backends:
+        if one.sha256:
+            groups.setdefault(one.sha256, []).append(one)
+    answering = sum(len(group) for group in groups.values())
+    silent = [one for one in endpoint.backends if not one.sha256 and _matters(endpoint, one)]
     subject = f"{endpoint.name} backends"
-    if len(groups) == 1:
-        summary = f"All {len(answering)} addresses of {endpoint.name} serve the same certificate."
-        return Finding(Status.PASS, subject, summary)
+    if len(groups) > 1:
+        yield _differing(endpoint, subject, groups)
+    elif answering > 1 and not silent:
+        summary = f"All {answering} addresses of {endpoint.name} serve the same certificate."
+        yield Finding(Status.PASS, subject, summary)
+    if silent:
+        yield _silent(endpoint, subject, silent)
+
+
+def _matters(endpoint: Leaf, backend: Backend) -> bool:
+    """No address of a family that this host has no way to, nor the other one of localhost."""
+    away = backend.failure is not None and backend.failure.reason == "unreachable"
+    return not away and watched_at(endpoint.name).endpoint.host.lower() != "localhost"
+
+
+def _silent(endpoint: Leaf, subject: str, silent: list[Backend]) -> Finding:
+    shown = [f"{one.address} ({why(one.failure)})" for one in silent]
+    verb = "shows" if len(silent) == 1 else "show"
+    return Finding(
+        Status.WARN,
+        subject,
+        f"{len(silent)} of the {len(endpoint.backends)} addresses of {endpoint.name} {verb} no "
+        f"certificate: {text.listing(shown)}.",
+        expected="the same certificate at every address",
+        remedy=Remedy(
+            "See whether the server at that address runs: whoever is led there waits, or sees an "
+            "error. If the address is not yours, correct its entry in DNS."
+        ),
+        cause="certificate.backend-silent",
+    )
+
+
+def _differing(endpoint: Leaf, subject: str, groups: dict[str, list[Backend]]) -> Finding:
     parts = [
         f"{text.listing(one.address for one in group)} until {group[0].not_after:%Y-%m-%d}"
         for group in groups.values()

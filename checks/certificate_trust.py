@@ -1,5 +1,6 @@
 """certificate.trust"""
 
+import re
 from collections.abc import Iterator
 
 from msgspec import Struct
@@ -14,6 +15,15 @@ from .certificate_watch import CertificateCheck, Seen
 
 _UNKNOWN_ISSUER = (2, 20, 21)  # X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, _LOCALLY, _VERIFY_LEAF
 _PRIVATE = 19  # X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN
+_EXTENSIONS = {  # RFC 5280, 4.2
+    "2.5.29.14": "subjectKeyIdentifier",
+    "2.5.29.15": "keyUsage",
+    "2.5.29.17": "subjectAltName",
+    "2.5.29.19": "basicConstraints",
+    "2.5.29.30": "nameConstraints",
+    "2.5.29.35": "authorityKeyIdentifier",
+    "2.5.29.37": "extKeyUsage",
+}
 _OWN_CA = (
     "If the issuer is your own, name its certificate (PEM) as ca_file beside this one in the "
     'configuration, or for all in the table [checks."certificate.expiry"].'
@@ -34,8 +44,9 @@ class CertificateTrust(CertificateCheck[Trusted]):
     The chain of every watched certificate is verified against this host's authorities, and those
     that are named as ca_file: of endpoints by OpenSSL in the handshake, of files by their verified
     signatures. Names, dates and weak keys are judged by other checks, so that none hides another.
-    What is trusted is verified once more by the rules of the public web to the letter, as the
-    newest programs do.
+    Where the chain ends below a root, certificate.chain tells what is missing, and nothing is
+    judged here. What is trusted is verified once more by the rules of the public web to the letter,
+    as Python does from version 3.13 on (VERIFY_X509_STRICT), and with it conda and pip.
 
     Why: browsers warn of a certificate that they do not trust; programs without a page to click
     through, such as the desktop application, curl and conda, refuse to connect.
@@ -46,13 +57,16 @@ class CertificateTrust(CertificateCheck[Trusted]):
 
     id = "certificate.trust"
     concerns = "servers' certificates, and no bundles of authorities"
+    once = True
 
     def observe(self, host: Host) -> Seen[Trusted]:
         return self.seen(host, _picked)
 
     def findings(self, of: tuple[Trusted, ...]) -> Iterator[Finding]:
         for one in of:
-            if not one.trust.trusted:
+            if not one.trust.trusted and not one.chain.is_complete:
+                yield _incomplete(one)
+            elif not one.trust.trusted:
                 yield _untrusted(one)
             elif one.trust.strict:
                 yield _strict(one)
@@ -78,21 +92,44 @@ def _trusted(one: Trusted) -> Finding:
     )
 
 
+def _incomplete(one: Trusted) -> Finding:
+    return Finding(
+        Status.SKIP,
+        one.name,
+        f"Whether the certificate of {one.name} is trusted is not judged: its chain is not "
+        "complete, as certificate.chain tells.",
+        cause="certificate.incomplete",
+    )
+
+
 def _strict(one: Trusted) -> Finding:
+    rule = _readable(one.trust.strict)
     return Finding(
         Status.WARN,
         one.name,
-        f"The certificate of {one.name} is trusted here, but not by programs that follow the rules "
-        f"to the letter: {one.trust.strict}.",
+        f"The certificate of {one.name} is trusted here, but programs that follow the rules to the "
+        f"letter, such as those with Python 3.13 or later, may refuse it: {rule}.",
         observed=one.trust.strict,
         expected="a chain by the rules of the public web",
         remedy=Remedy(
-            "Have it issued anew by an authority that keeps to them. If the authority is your own, "
+            "Have it issued anew by an authority that keeps to the rules. If that is your own, "
             "its certificate needs the extensions basicConstraints, keyUsage and "
-            "subjectKeyIdentifier, and what it issues authorityKeyIdentifier and subjectAltName."
+            "subjectKeyIdentifier, and what it issues authorityKeyIdentifier and subjectAltName. "
+            "Browsers and curl do without; conda and pip do not, once their Python is that new."
         ),
         cause="certificate.strict",
     )
+
+
+def _readable(problem: str) -> str:
+    """The verifier's words with the names of extensions, which it gives as numbers."""
+    found = re.fullmatch(r"invalid extension: ([0-9.]+): Certificate (.+)", problem)
+    if not found or found[1] not in _EXTENSIONS:
+        return problem
+    name = _EXTENSIONS[found[1]]
+    if found[2] == "is missing required extension":
+        return f"a certificate in its chain lacks the extension {name}"
+    return f"the extension {name} of a certificate in its chain is wrong ({found[2]})"
 
 
 def _untrusted(one: Trusted) -> Finding:

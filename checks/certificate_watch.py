@@ -69,12 +69,13 @@ class CertificateCheck(CertificateLook[Seen[T]], Generic[T]):
     """A check of those certificates that could be read; certificate.expiry tells of the others."""
 
     concerns: ClassVar[str]  # what it judges, in words that follow "it concerns only"
+    once: ClassVar[bool] = False  # a file whose certificates are served is judged where they are
 
     def seen(self, host: Host, pick: Callable[[Watched], T | None]) -> Seen[T]:
         """What the look has shown, as far as `pick` finds something to judge in it."""
         watched = self.look(host).watched
         read = [one for one in watched if one.chain]
-        picked = (pick(one) for one in read)
+        picked = (pick(one) for one in read if not (self.once and _is_served(one, read)))
         return Seen(
             watched=len(watched), read=len(read), of=tuple(one for one in picked if one is not None)
         )
@@ -95,6 +96,19 @@ class CertificateCheck(CertificateLook[Seen[T]], Generic[T]):
         if not facts.read:
             why = "it needs a certificate that can be read, and certificate.expiry has none"
         return Finding(Status.SKIP, self.id, f"Not asked: {why}.", cause=NOT_ASKED)
+
+
+def _is_served(file: Watched, read: list[Watched]) -> bool:
+    """Whether an endpoint that is asked for the same names presents just what is in a file."""
+    return file.is_file and any(
+        _prints(one) == _prints(file) and set(file.names) <= set(one.names)
+        for one in read
+        if not one.is_file
+    )
+
+
+def _prints(watched: Watched) -> list[str]:
+    return [one.sha256 for one in watched.chain.certificates] if watched.chain else []
 
 
 def settings(context: Context) -> ExpirySettings:

@@ -100,11 +100,6 @@ def is_address(host: str) -> bool:
     return True
 
 
-def is_loopback(host: str) -> bool:
-    """Whether what is said to it stays on this host."""
-    return host == "localhost" or (is_address(host) and ip_address(host).is_loopback)
-
-
 SourceT = TypeVar("SourceT")
 FactsT = TypeVar("FactsT")
 

@@ -18,7 +18,7 @@ from biostudio_doctor.secret import SecretError
 from biostudio_doctor.services import Answer, Login, Target
 from biostudio_doctor.text import printable
 
-from .datasources import citing, is_loopback, no_secret, not_configured, revealed, subjects
+from .datasources import citing, no_secret, not_configured, revealed, subjects
 from .datasources_database_words import FULL, advice, reading, saying, sees_nothing
 
 _SHARE = 0.7  # of the check's timeout: what one source may take
@@ -194,7 +194,7 @@ def _remark(asked: Asked, answer: Answer) -> tuple[str, str, Remedy] | None:
             FULL,
         )
     encrypted = asked.tls or told.get("tls")
-    if answer.logged_in and not encrypted and not is_loopback(answer.host):
+    if answer.logged_in and not encrypted and not endpoints.is_loopback(answer.host):
         return (
             "datasource.readable-on-the-way",
             "without TLS, so whoever sits between can read along",

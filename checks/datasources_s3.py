@@ -11,6 +11,7 @@ from msgspec import Struct, structs
 from biostudio_doctor import text
 from biostudio_doctor.check import Check
 from biostudio_doctor.config import S3Source
+from biostudio_doctor.endpoints import is_loopback
 from biostudio_doctor.host import Host
 from biostudio_doctor.model import Finding, Remedy, Status
 from biostudio_doctor.requirements import Requirements
@@ -20,7 +21,6 @@ from biostudio_doctor.services.s3_facts import DEFAULT_REGION, Addressed, S3Fact
 from .datasources import (
     citing,
     is_address,
-    is_loopback,
     look_at_each,
     no_secret,
     not_configured,

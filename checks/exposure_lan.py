@@ -10,16 +10,18 @@ from biostudio_doctor.config import LoginServiceConfig
 from biostudio_doctor.host import Host, addresses, firewall, ports
 from biostudio_doctor.host.addresses import Address
 from biostudio_doctor.host.firewall import FirewallFacts
-from biostudio_doctor.host.machine import SYSTEM_CONTAINERS
+from biostudio_doctor.host.machine import application_container
 from biostudio_doctor.host.ports import PortTable, PortUse
 from biostudio_doctor.model import Finding, Remedy, Status
-from biostudio_doctor.nodes import numbers_of
+from biostudio_doctor.ports import numbers_of
 from biostudio_doctor.requirements import Port, Requirements
 from biostudio_doctor.services import Answer, Target
 
 from .exposure_passwords import password
 from .exposure_reach import Exposure, exposure
-from .exposure_words import judged, mapped, remedies
+from .exposure_remedies import remedies
+from .exposure_words import judged, mapped
+from .firewall_remedies import restrict
 
 _GUARDED = ("postgresql", "redis", "memcached")  # what everybody may read who gets in
 _ASKED = 4.0  # seconds
@@ -55,9 +57,9 @@ class ExposureLan(Check[ExposureFacts]):
     app's and hub's ports behind bioproxy do not expect strangers. Ports that Docker publishes
     bypass ufw and firewalld, so many are open that are believed to be closed.
 
-    Mend: publish these ports on the host's LAN address (docker run -p 10.0.0.5:6379:6379), or drop
-    other networks in Docker's chain DOCKER-USER. ufw and firewalld do for programs that listen
-    themselves.
+    Mend: keep other networks away with a table of nftables of its own, which holds for programs and
+    for what Docker publishes; or publish these ports on the host's LAN address alone (docker run -p
+    10.0.0.5:6379:6379).
     """
 
     id = "exposure.lan"
@@ -71,7 +73,7 @@ class ExposureLan(Check[ExposureFacts]):
     )  # fmt: skip
 
     def observe(self, host: Host) -> ExposureFacts | Awaitable[ExposureFacts]:
-        if self._container:
+        if application_container(self.context.machine):
             return ExposureFacts(table=PortTable(ports=(), listening=()), firewall=FirewallFacts())
         wanted = {port for _, port in self._wanted()}
         own: tuple[Address, ...] = ()
@@ -113,12 +115,13 @@ class ExposureLan(Check[ExposureFacts]):
         return structs.replace(facts, answers=tuple(answers))
 
     def judge(self, facts: ExposureFacts, requirements: Requirements) -> Iterator[Finding]:
-        if self._container:
-            said = f"This is a container ({self._container}): its ports need not be the host's."
+        if container := application_container(self.context.machine):
+            said = f"This is a container ({container}): its ports need not be the host's."
             yield Finding(Status.SKIP, "LAN ports", said, remedy=_OUTSIDE)
             return
         exposures = self._exposures(facts)
-        ways_out = remedies(exposures, facts.addresses, facts.firewall, self._neighbours())
+        rules = restrict(self.context, facts.addresses, {port for _, port in self._wanted()})
+        ways_out = remedies(exposures, facts.addresses, facts.firewall, rules)
         answers = {answer.port: answer for answer in facts.answers}
         for one in exposures:
             yield judged(one, facts.firewall, answers.get(one.port), ways_out)
@@ -175,14 +178,3 @@ class ExposureLan(Check[ExposureFacts]):
                 )
                 found.append((one.service, target))
         return found
-
-    def _neighbours(self) -> tuple[str, ...]:
-        """The other machines of BioStudio, as far as the configuration names them."""
-        config = self.context.config
-        return (*config.nodes, *([config.bioproxy] if config.bioproxy else []))
-
-    @property
-    def _container(self) -> str:
-        """The application container whose network this is; '' where it is the machine's."""
-        container = self.context.machine.container
-        return "" if container in SYSTEM_CONTAINERS else container

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import NamedTuple
 
+from biostudio_doctor.endpoints import is_loopback
 from biostudio_doctor.host import addresses
 from biostudio_doctor.host.addresses import Address
 from biostudio_doctor.host.containers import Container
@@ -89,7 +90,7 @@ def exposure(
     reach = firewall.of(use.port)
     bound = {_plain(listener.address) for listener in use.listeners}
     led = {found.to for found in reach.verdicts if found.led_to}
-    loopback = tuple(sorted(one for one in bound if ip_address(one).is_loopback))
+    loopback = tuple(sorted(one for one in bound if is_loopback(one)))
     outward = [one for one in own if one.kind in ("private", "public") and not one.guests]
     known = {one.address for one in own}
     where = [one for one in outward if one.address in bound | led or _by_wildcard(one, bound)] + [

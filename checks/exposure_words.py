@@ -11,9 +11,6 @@ from biostudio_doctor.model import Finding, Remedy, Status
 from biostudio_doctor.services import Answer
 
 from .exposure_reach import Exposure
-from .exposure_remedies import remedies
-
-__all__ = ["judged", "mapped", "remedies"]
 
 _EXPECTED = "reached from the LAN only"
 _LISTEN = Remedy("List what listens on this host, and at which addresses.", ("ss -ltnp",))

@@ -8,11 +8,11 @@ from biostudio_doctor import distribution, text
 from biostudio_doctor.check import Check
 from biostudio_doctor.host import Host
 from biostudio_doctor.host.containers import Container
-from biostudio_doctor.host.machine import SYSTEM_CONTAINERS
+from biostudio_doctor.host.machine import application_container
 from biostudio_doctor.host.ports import Listener, PortTable, PortUse, look
 from biostudio_doctor.host.processes import Process
 from biostudio_doctor.model import Finding, Machine, Remedy, Status
-from biostudio_doctor.nodes import numbers_of
+from biostudio_doctor.ports import numbers_of
 from biostudio_doctor.requirements import Port, Requirements
 
 #: Names that BioStudio's own images have, without registry and tag.
@@ -76,18 +76,13 @@ class PortsAvailable(Check[PortTable]):
             for port in numbers_of(self.context.config, requirement)
         ]
 
-    @property
-    def _container(self) -> str:
-        """The application container whose network this is; '' where it is the machine's."""
-        container = self.context.machine.container
-        return "" if container in SYSTEM_CONTAINERS else container
-
     def _where(self) -> str:
-        return f" in the network of this container ({self._container})" if self._container else ""
+        container = application_container(self.context.machine)
+        return f" in the network of this container ({container})" if container else ""
 
     def _free(self, requirement: Port, use: PortUse) -> Finding:
         said = f"Port {_subject(requirement, use.port)} is free{self._where()}"
-        if self._container:
+        if application_container(self.context.machine):
             said += ", which need not be the host's"
             return _finding(Status.SKIP, requirement, use.port, said, "free", _OUTSIDE)
         return _finding(Status.PASS, requirement, use.port, said, "free")

@@ -3,15 +3,18 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
+from msgspec import structs
+
 from biostudio_doctor import text
 from biostudio_doctor.check import Check
 from biostudio_doctor.host import Host, firewall
 from biostudio_doctor.host.firewall import FirewallFacts, PortReach, Source, Verdict
-from biostudio_doctor.host.machine import SYSTEM_CONTAINERS
+from biostudio_doctor.host.machine import application_container
 from biostudio_doctor.model import Finding, Remedy, Status
-from biostudio_doctor.nodes import ports_of
+from biostudio_doctor.ports import ports_of
 from biostudio_doctor.requirements import Port, Requirements
 
+from .firewall_remedies import lan_address, machines, publish, restrict
 from .ports_firewall_words import (
     OPEN,
     allow,
@@ -19,9 +22,9 @@ from .ports_firewall_words import (
     exposed,
     in_charge,
     refuser,
-    restrict,
     trap,
     unread,
+    unseen,
 )
 
 _UNREAD = "firewall.unread"  # for which the row of the whole speaks
@@ -61,14 +64,12 @@ class PortsFirewall(Check[FirewallFacts]):
     )  # fmt: skip
 
     def observe(self, host: Host) -> FirewallFacts:
-        container = self.context.machine.container
-        if container and container not in SYSTEM_CONTAINERS:
+        if container := application_container(self.context.machine):
             return FirewallFacts(problem=f"this is the network of a container ({container})")
-        config = self.context.config
         wanted = {
             port for one in self._published() if self._concerns(one) for port in self._ports(one)
         }
-        peers = (*config.nodes, *([config.bioproxy] if config.bioproxy else []))
+        peers = machines(self.context.config)
         return firewall.look(host, wanted, publish=self._before_docker, peers=peers)
 
     def judge(self, facts: FirewallFacts, requirements: Requirements) -> Iterator[Finding]:
@@ -79,24 +80,20 @@ class PortsFirewall(Check[FirewallFacts]):
             return
         yield self._whole(facts)
         published = self._before_docker and facts.docker_filters
-        opened: list[_Case] = []
-        rows: list[Finding] = []
-        for requirement in requirements.ports(self.context.scope.role):
-            for port in self._ports(requirement):
-                subject = f"{port} ({requirement.service})"
-                if not self._concerns(requirement):
-                    rows.append(
-                        _skipped(subject, f"Port {subject} is a pod's, {_POD}", requirement)
-                    )
-                    continue
-                case = _Case(requirement, subject, facts.of(port), published, facts)
-                rows.append(self._one(case))
-                if rows[-1].cause == OPEN:
-                    opened.append(case)
+        cases = [
+            _Case(requirement, facts.of(port), published, facts)
+            for requirement in requirements.ports(self.context.scope.role)
+            for port in self._ports(requirement)
+        ]
+        rows = [self._one(case) for case in cases]
+        opened = [case for case, row in zip(cases, rows, strict=True) if row.cause == OPEN]
         yield from self._together(facts, opened, published)
         yield from rows
 
     def _one(self, case: "_Case") -> Finding:
+        if not self._concerns(case.requirement):
+            said = f"Port {case.subject} is a pod's, {_POD}"
+            return _skipped(case.subject, said, case.requirement)
         if not case.verdicts:
             said = f"Port {case.subject} cannot be called: this host has no address for others"
             return _skipped(case.subject, said, case.requirement)
@@ -106,8 +103,12 @@ class PortsFirewall(Check[FirewallFacts]):
         self, facts: FirewallFacts, opened: list["_Case"], published: bool
     ) -> Iterator[Finding]:
         """What concerns many ports at once, and is mended at once."""
-        ports = self._lan_ports()
-        remedy = restrict(facts, ports, self.context.machine)
+        lan = (one for one in self._published() if one.reach == "lan")
+        ports = [port for one in lan for port in self._ports(one)]
+        remedy = restrict(self.context, facts.addresses, ports)
+        if place := lan_address(facts.addresses):
+            words = f"{remedy.text} Or {publish(place, 5432)}."
+            remedy = structs.replace(remedy, text=words)
         if opened:
             numbers = [case.reach.port for case in opened]
             yield exposed(numbers, opened[0].public_opening, opened[0].once, remedy)
@@ -124,8 +125,7 @@ class PortsFirewall(Check[FirewallFacts]):
     @property
     def _several(self) -> bool:
         """Whether other machines of BioStudio need this one's LAN ports."""
-        config = self.context.config
-        return bool(config.nodes or config.bioproxy) or self.context.scope.role != "all-in-one"
+        return bool(machines(self.context.config)) or self.context.scope.role != "all-in-one"
 
     def _published(self) -> list[Port]:
         return self.context.requirements.ports(self.context.scope.role)
@@ -141,8 +141,7 @@ class PortsFirewall(Check[FirewallFacts]):
         machine = self.context.machine
         said, observed = in_charge(facts)
         if facts.unseen:
-            reasons = text.listing(facts.unseen)
-            said = f"Rules of this host could not be read: {reasons}{said}"
+            said = f"Rules of this host could not be read: {unseen(facts)}{said}"
             remedy = unread(facts, machine)
             return Finding(
                 Status.ERROR,
@@ -225,11 +224,6 @@ class PortsFirewall(Check[FirewallFacts]):
         said = f"would be open to the internet at {case.public_opening}{case.once}"
         return case.finding(Status.WARN, said, "open to all", cause=OPEN)
 
-    def _lan_ports(self) -> list[int]:
-        return [
-            port for one in self._published() if one.reach == "lan" for port in self._ports(one)
-        ]
-
 
 _POD = (
     "which has an address of its own: whom the cluster lets in there, its NetworkPolicies and "
@@ -243,13 +237,12 @@ class _Case:
     def __init__(
         self,
         requirement: Port,
-        subject: str,
         reach: PortReach,
         published: bool,
         facts: FirewallFacts,
     ) -> None:
         self.requirement = requirement
-        self.subject = subject
+        self.subject = f"{reach.port} ({requirement.service})"
         self.reach = reach
         self.published = published
         self.facts = facts
@@ -284,19 +277,26 @@ class _Case:
             "",
         )
 
+    def callers(self, source: Source) -> list[Verdict]:
+        """What becomes of these callers; the LAN is the private networks, where there are any."""
+        found = [one for one in self.verdicts if one.source == source]
+        private = {one.address for one in self.facts.addresses if one.kind == "private"}
+        inside = [one for one in found if one.to in private]
+        return inside if inside and (source, self.requirement.reach) == ("lan", "lan") else found
+
     def state(self, source: Source) -> str:
         """open, closed or unknown for these callers; '' where there are none such."""
-        if not any(found.source == source for found in self.verdicts):
-            return ""
-        opens = self.reach.opens(source, published=self.published)
-        return {True: "open", False: "closed", None: "unknown"}[opens]
+        actions = {one.action for one in self.callers(source)}
+        told = {"accept": "open", "unknown": "unknown", "drop": "closed", "reject": "closed"}
+        return next((said for action, said in told.items() if action in actions), "")
 
     def refused(self, *sources: Source) -> list[Verdict]:
         """What is refused to these callers."""
         return [
             found
-            for found in self.verdicts
-            if found.source in sources and found.action in ("drop", "reject")
+            for source in sources
+            for found in self.callers(source)
+            if found.action in ("drop", "reject")
         ]
 
     def untold(self) -> Finding:

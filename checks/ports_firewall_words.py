@@ -1,7 +1,6 @@
 """What ports.firewall says and advises: who is in charge, and the commands of each tool."""
 
 from collections.abc import Iterable, Sequence
-from ipaddress import ip_address, ip_network
 
 from biostudio_doctor import distribution, text
 from biostudio_doctor.host.addresses import Address
@@ -18,8 +17,8 @@ _NAMES = {
 _COMMAND_LIMIT = 6  # a remedy is read, not scrolled
 #: firewalld has services for these; their ports it knows by name.
 _SERVICES = {80: "http", 443: "https"}
-_RULES, _UNIT = "/etc/biostudio-lan.nft", "biostudio-lan"
-_BOOT = "Have a service run that after docker.service, since it does not outlast a restart."
+#: Docker keeps what is in DOCKER-USER when it starts anew; a reboot does not.
+_DROP_IN = "/etc/systemd/system/docker.service.d"
 _KEEP = "Add it to {} as well, since it does not outlast a restart."
 
 
@@ -32,6 +31,17 @@ def in_charge(facts: FirewallFacts) -> tuple[str, str]:
         return "No rules of nftables or iptables filter on this host", "no rules"
     named = text.listing(_NAMES.get(name, name) for name in facts.managers)
     return f"This host is filtered by {named}", text.listing(facts.managers)
+
+
+def unseen(facts: FirewallFacts) -> str:
+    """What could not be read, each reason once."""
+    reasons: dict[str, list[str]] = {}
+    for one in facts.unseen:
+        subject, _, reason = one.partition(", because ")
+        reasons.setdefault(reason, []).append(subject)
+    return "; ".join(
+        f"{text.listing(subjects)}, because {reason}" for reason, subjects in reasons.items()
+    )
 
 
 def unread(facts: FirewallFacts, machine: Machine) -> Remedy:
@@ -113,106 +123,6 @@ def allow(port: int, refused: Sequence[Verdict], facts: FirewallFacts, machine: 
     return Remedy(" ".join(words), tuple(commands[:_COMMAND_LIMIT]))
 
 
-def restrict(facts: FirewallFacts, ports: Iterable[int], machine: Machine) -> Remedy:
-    """How to keep everybody but the LAN away from these ports, whoever listens there.
-
-    By a table of nftables of its own, since that holds for programs, for what Docker publishes and
-    for both IP versions, and is there before Docker is. It comes after connection tracking (-200),
-    so that answers pass, and before destination NAT (-100), so that the port is the called one.
-    """
-    rules = [
-        _rule(interface, ipv6, _insiders(interface, ipv6, facts), sorted(ports))
-        for interface, ipv6 in _doors(facts.addresses)
-    ]
-    lines = (
-        "table inet biostudio",
-        "delete table inet biostudio",  # or the rules would be there twice after a restart
-        "table inet biostudio { chain lan {",
-        "type filter hook prerouting priority -150; policy accept;",
-        *rules,
-        "}",
-        "}",
-    )
-    unit = (
-        "[Unit]",
-        "After=nftables.service",
-        "PartOf=nftables.service",  # which throws all rules away when it starts
-        "[Service]",
-        "Type=oneshot",
-        "RemainAfterExit=yes",
-        f"ExecStart=/usr/sbin/nft -f {_RULES}",
-        "[Install]",
-        "WantedBy=multi-user.target",
-    )
-    words = (
-        "Keep all but your own networks away from them with a table of nftables: it holds for "
-        "what Docker publishes too, where ufw and firewalld do not. Add to it the networks of "
-        "other machines of BioStudio, if they are elsewhere."
-    )
-    commands = [_written(lines, _RULES), f"nft -f {_RULES}"]
-    if machine.systemd:
-        service = distribution.service(machine, "enable", _UNIT)
-        commands = [
-            commands[0],
-            _written(unit, f"/etc/systemd/system/{_UNIT}.service"),
-            "systemctl daemon-reload",
-            *service,
-        ]
-    else:
-        words += " Have the last command run at each start of the host."
-    private = [one for one in facts.addresses if one.kind == "private" and not one.guests]
-    if private:
-        lan = next((one for one in private if not one.is_ipv6), private[0])
-        bracketed = f"[{lan.address}]" if lan.is_ipv6 else lan.address
-        words += (
-            " Or publish these ports on the LAN address alone, such as docker run "
-            f"-p {bracketed}:5432:5432."
-        )
-    return Remedy(words, tuple(commands))
-
-
-def _doors(addresses: Iterable[Address]) -> list[tuple[str, bool]]:
-    """The interfaces by which others come, each with its IP versions (is it IPv6?)."""
-    return list(
-        dict.fromkeys(
-            (one.interface, one.is_ipv6)
-            for one in addresses
-            if one.kind in ("private", "public") and not one.guests
-        )
-    )
-
-
-def _insiders(interface: str, ipv6: bool, facts: FirewallFacts) -> list[str]:
-    """Whom to let in there: private networks, and the machines that the configuration names."""
-    networks = [
-        one.network
-        for one in facts.addresses
-        if (one.interface, one.is_ipv6, one.kind) == (interface, ipv6, "private")
-    ]
-    peers = (
-        found.address
-        for reach in facts.ports
-        for found in reach.verdicts
-        if found.source == "peer" and (":" in found.address) == ipv6
-    )
-    near = [ip_network(network) for network in networks]
-    far = [peer for peer in peers if not any(ip_address(peer) in network for network in near)]
-    return list(dict.fromkeys((*networks, *far)))
-
-
-def _rule(interface: str, ipv6: bool, insiders: Sequence[str], ports: Sequence[int]) -> str:
-    whom = f"{'ip6' if ipv6 else 'ip'} saddr != {{ {', '.join(insiders)} }}"
-    if not insiders:
-        whom = f"meta nfproto ipv{6 if ipv6 else 4}"
-    listed = ", ".join(map(str, ports))
-    return f'iifname "{interface}" {whom} ct state new tcp dport {{ {listed} }} drop;'
-
-
-def _written(lines: Iterable[str], file: str) -> str:
-    quoted = " ".join(f"'{line}'" for line in lines)
-    return f"printf '%s\\n' {quoted} > {file}"
-
-
 def _way(port: int, found: Verdict, source: str, machine: Machine) -> tuple[str, tuple[str, ...]]:
     """Words and commands against one refusal; `source` is '' for everybody."""
     if not found.chain:
@@ -220,6 +130,9 @@ def _way(port: int, found: Verdict, source: str, machine: Machine) -> tuple[str,
         return words, distribution.sysctl({"net.ipv4.ip_forward": 1})
     if found.hook in ("forward", "postrouting"):
         return _forward(port, found, source, machine)
+    if found.manager == "ufw" and "-before-input" in found.by:  # comes before what ufw is told
+        file = "before6.rules" if ":" in found.to else "before.rules"
+        return f"Take that rule out of /etc/ufw/{file}.", ("ufw reload",)
     if found.manager == "ufw":
         return "Allow it in ufw.", (_ufw(port, found, source),)
     if found.manager == "firewalld":
@@ -252,16 +165,18 @@ def _forward(
             f"ct original proto-dst {port} accept"
         )
         return f"Let it pass to the container. {_KEEP.format(_nft_file(machine))}", (rule,)
+    words = "Let it pass to the container."
     match = f"-s {source} " if source else ""
-    place, verdict = (chain, "ACCEPT")
-    if found.manager == "docker":
-        place, verdict = "DOCKER-USER", "RETURN"
-    where = "" if table == "filter" else f"-t {table} "
-    rule = (
-        f"{found.program} {where}-I {place} {match}-p tcp -m conntrack --ctorigdstport {port} "
-        f"--ctdir ORIGINAL -j {verdict}"
-    )
-    return f"Let it pass to the container. {_BOOT}", (rule,)
+    match += f"-p tcp -m conntrack --ctorigdstport {port} --ctdir ORIGINAL"
+    if found.manager != "docker":
+        where = "" if table == "filter" else f"-t {table} "
+        rule = f"{found.program} {where}-I {chain} {match} -j ACCEPT"
+        return f"{words} {_KEEP.format('the rules that are loaded at boot')}", (rule,)
+    rule = f"{found.program} -I DOCKER-USER {match} -j RETURN"
+    if not machine.systemd:
+        return f"{words} Have this run after each start of Docker.", (rule,)
+    lasting = f"'[Service]' 'ExecStartPost=-/usr/sbin/{rule}' >> {_DROP_IN}/biostudio-{port}.conf"
+    return words, (rule, f"mkdir -p {_DROP_IN}", f"printf '%s\\n' {lasting}")
 
 
 def _ufw(port: int, found: Verdict, source: str) -> str:
@@ -274,7 +189,13 @@ def _ufw(port: int, found: Verdict, source: str) -> str:
 
 def _firewalld(port: int, found: Verdict, source: str) -> tuple[str, ...]:
     zone = f"--zone={found.zone} " if found.zone else ""
-    if source:
+    if f"IN_{found.zone}_deny " in found.by:  # a rich rule, which comes before what is opened
+        whom = f' family="ipv{6 if ":" in source else 4}" source address="{source}"'
+        rule = (
+            f'rule priority="-1"{whom if source else ""} port port="{port}" protocol="tcp" accept'
+        )
+        what = f"--add-rich-rule='{rule}'"
+    elif source:
         rule = (
             f'rule family="ipv{6 if ":" in source else 4}" source address="{source}" '
             f'port port="{port}" protocol="tcp" accept'

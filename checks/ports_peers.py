@@ -74,8 +74,9 @@ class PortsPeers(Check[PeersFacts]):
     async def _ask(self, host: Host, facts: PeersFacts) -> PeersFacts:
         from msgspec import structs
 
-        from biostudio_doctor import nodes, secret
+        from biostudio_doctor import secret
         from biostudio_doctor.peers import client, protocol
+        from biostudio_doctor.ports import ports_of
 
         try:
             key = protocol.key(secret.reveal(Secret(env=CODE_VARIABLE), host))
@@ -85,7 +86,7 @@ class PortsPeers(Check[PeersFacts]):
         peers = [parse(peer) for peer in dict.fromkeys(config.peers)]
         published = self.context.requirements.ports
         ports = {
-            role: {port: service for service, port in nodes.ports_of(config, published(role))}
+            role: {port: service for service, port in ports_of(config, published(role))}
             for role in {peer.role for peer in peers}
         }
         with host.doing("knock at the ports of the peers"):

@@ -2,7 +2,7 @@
 
 from biostudio_doctor import distribution
 from biostudio_doctor.host.containerd import ContainerRuntime
-from biostudio_doctor.host.machine import SYSTEM_CONTAINERS
+from biostudio_doctor.host.machine import application_container
 from biostudio_doctor.model import Finding, Machine, Remedy, Requirement, Status
 from biostudio_doctor.requirements import Feature, Requirements, Version
 from biostudio_doctor.versions import at_least
@@ -96,7 +96,7 @@ def denied(subject: str, socket: str, machine: Machine, wanted: Requirement) -> 
 
 def is_inside(machine: Machine) -> bool:
     """Whether the host's engines are out of sight, since we are in an application's container."""
-    return bool(machine.container) and machine.container not in SYSTEM_CONTAINERS
+    return bool(application_container(machine))
 
 
 def unseen(subject: str, machine: Machine, wanted: Requirement) -> Finding:

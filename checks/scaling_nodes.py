@@ -12,6 +12,7 @@ from biostudio_doctor.config import Settings
 from biostudio_doctor.host import Host
 from biostudio_doctor.model import Finding, Remedy, Status, Table
 from biostudio_doctor.nodes import NodesFacts, Seen
+from biostudio_doctor.ports import ports_of
 from biostudio_doctor.requirements import Requirements
 
 from .scaling_agreement import bioproxies, clocks, duplicates, versions
@@ -71,8 +72,8 @@ class ScalingNodes(Check[NodesFacts]):
 
     async def _look(self, host: Host) -> NodesFacts:
         config, requirements = self.context.config, self.context.requirements
-        front = nodes.ports_of(config, requirements.ports("bioproxy"))
-        offers = nodes.ports_of(config, requirements.ports("biostudio"))
+        front = ports_of(config, requirements.ports("bioproxy"))
+        offers = ports_of(config, requirements.ports("biostudio"))
         telltale = tuple(offer for offer in front if offer[0] in nodes.TELLTALE)
         machines = [
             nodes.Machine(name=name, address=name, place="node", offers=offers, others=telltale)

@@ -10,10 +10,11 @@ from msgspec import Struct
 
 from biostudio_doctor.check import Check
 from biostudio_doctor.config import LoginServiceConfig, Secret, ServiceConfig
+from biostudio_doctor.endpoints import is_loopback
 from biostudio_doctor.host import Host
 from biostudio_doctor.host.containers import Startup
 from biostudio_doctor.model import Finding, Remedy, Status
-from biostudio_doctor.nodes import numbers_of
+from biostudio_doctor.ports import numbers_of
 from biostudio_doctor.requirements import Port, Requirements
 from biostudio_doctor.secret import SecretError, reveal
 from biostudio_doctor.services import Answer, Login, Target
@@ -21,7 +22,6 @@ from biostudio_doctor.services import Answer, Login, Target
 from .services_words import advice, saying
 
 _SHARE = 0.7  # of the check's timeout: what one target may take
-_LOCAL = ("127.0.0.1", "::1", "localhost")
 
 #: A status for each state; the rest fails.
 _STATUS = {
@@ -120,7 +120,7 @@ class ServiceCheck(Check[ServiceFacts]):
                 remedy=Remedy('Set bioproxy = "ADDRESS" in the configuration.'),
                 requirement=self.port,
             )
-        if scope.offline and address not in _LOCAL:
+        if scope.offline and not is_loopback(address):
             said = f"{self.name} is asked over the network, at {address}, and --offline was given."
             return Finding(Status.SKIP, self.subject(), said, requirement=self.port)
         return [(address, port) for port in self.numbers()]

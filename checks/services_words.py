@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 from biostudio_doctor import distribution, endpoints, text
-from biostudio_doctor.host.machine import SYSTEM_CONTAINERS
+from biostudio_doctor.host.machine import application_container
 from biostudio_doctor.model import Machine, Remedy, Scope
 from biostudio_doctor.requirements import Port
 from biostudio_doctor.services import Answer
 
-_LOCAL = ("127.0.0.1", "::1", "localhost")
 _IMAGES = {"bioproxy": "bioproxy", "biostudio": "BioStudio"}
 
 
@@ -124,20 +123,20 @@ def _look_at_container(answer: Answer, image: str, scope: Scope, machine: Machin
         return Remedy(words, commands)
     if scope.platform == "kubernetes":
         return _look_at_pod(answer, words, image)
-    if _inside(machine) and answer.host in _LOCAL:
+    if application_container(machine) and endpoints.is_loopback(answer.host):
         words += (
             f" biostudio-doctor runs in a container ({machine.container}), whose own {answer.host} "
             "was asked: set address in the table [services] to that of the host."
         )
     container = "bioproxy" if image == "bioproxy" else "biocolab"
     words += f" If docker ps shows another name than {container}, use that."
-    if answer.host not in _LOCAL:
+    if not endpoints.is_loopback(answer.host):
         words += f" To be run on {answer.host}."
     return Remedy(words, ("docker ps -a", f"docker logs --tail 50 {container}"))
 
 
 def _look_at_pod(answer: Answer, words: str, image: str) -> Remedy:
-    if answer.host in _LOCAL:
+    if endpoints.is_loopback(answer.host):
         words += (
             f" Pods do not answer at {answer.host} as a rule: set address in the table [services] "
             "to that of the Kubernetes service."
@@ -151,13 +150,9 @@ def _look_at_pod(answer: Answer, words: str, image: str) -> Remedy:
 
 def _who_listens(answer: Answer, machine: Machine) -> tuple[str, ...]:
     """Only this host can tell, and only in commands of its own."""
-    if answer.host not in _LOCAL:
+    if not endpoints.is_loopback(answer.host):
         return ()
     return distribution.who_listens(machine, answer.port)
-
-
-def _inside(machine: Machine) -> bool:
-    return bool(machine.container) and machine.container not in SYSTEM_CONTAINERS
 
 
 def _place(answer: Answer) -> str:

@@ -42,24 +42,26 @@ class ServicesWorkspace(NodeService):
         if not answer.told.get("behind"):
             return finding
         place = endpoints.Endpoint(answer.host, answer.port)
-        finding = structs.replace(
+        look = _LOOK_INSIDE if self.context.scope.platform == "docker" else finding.remedy
+        if answer.told["behind"] == "404" and look:
+            return structs.replace(
+                finding,
+                status=Status.WARN,
+                summary=f"The proxy before the notebook hub answers at {place}, and knows of no "
+                f"hub there ({answer.detail}): it is not up yet, or set up below another path.",
+                remedy=structs.replace(look, text=f"{_IF_BELOW_ANOTHER} {look.text}"),
+                cause="service.hub-unknown",
+            )
+        return structs.replace(
             finding,
             summary=f"The notebook hub is down: only the proxy before it answers at {place} "
             f"({answer.detail}).",
-            remedy=_LOOK_INSIDE if self.context.scope.platform == "docker" else finding.remedy,
+            remedy=look,
             cause="service.hub-down",
         )
-        if answer.told["behind"] != "404":
-            return finding
-        return structs.replace(
-            finding,
-            status=Status.WARN,
-            summary=f"The proxy before the notebook hub answers at {place}, and knows of no hub "
-            f"there ({answer.detail}): it is not up yet, or set up below another path.",
-            cause="service.hub-unknown",
-        )
 
 
+_IF_BELOW_ANOTHER = "If notebooks open all the same, it is below another path, and well. Otherwise:"
 _LOOK_INSIDE = Remedy(
     "See why the hub does not run; it may also still be starting (allow it 15 minutes). If docker "
     "ps shows another name than biocolab, use that.",

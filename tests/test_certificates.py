@@ -209,6 +209,7 @@ SOMETHING_ELSE: dict[str, tuple[Callable[[], bytes], str]] = {
         "openssl pkcs7 -inform DER -in FILE -print_certs",
     ),
     "PKCS#12": (p12, "openssl pkcs12 -in FILE -nokeys"),
+    "Java keystore": (lambda: bytes.fromhex("feedfeed00000002") * 9, "keytool -list -rfc"),
     "trusted form": (trusted, "openssl x509 -in FILE"),
     "no base64": (
         lambda: plain().pem.replace(b"MII", b"?!?", 1),

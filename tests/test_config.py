@@ -121,6 +121,14 @@ def test_the_template_is_valid_and_changes_nothing(tmp_path: Path) -> None:
             "[[datasources.s3]]\nbucket='a'\nsecret_key = 'canary-4711'",
             "secret_key: expected { file",
         ),
+        ("bioproxy = ''", "bioproxy: expected a name or an IP address, not nothing"),
+        ("bioproxy = 'http://a'", "bioproxy: 'http://a' is no name or IP address"),
+        (
+            "nodes = ['10.0.0.1', 'a:80']",
+            "nodes: 'a:80' is no name or IP address; write it without",
+        ),
+        ("[services]\naddress = '[::1]'", "address: '[::1]' is no name or IP address; write it"),
+        ("[[datasources.nfs]]\nserver = 'a b'\nexport = '/e'", "server: 'a b' is no name or IP"),
         ("[[datasources.ecosystem]]\nurl = 'a'", "url: expected a text starting with http://"),
     ],
 )

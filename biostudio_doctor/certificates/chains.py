@@ -6,12 +6,15 @@ Links are made by names and verified by signatures. What a judgement needs of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from heapq import heappop, heappush
+from itertools import count
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from biostudio_doctor.certificates.facts import CertificateFacts
 
@@ -24,6 +27,7 @@ Role = Literal["server", "intermediate", "root"]
 
 _CANDIDATES = 4  # issuers of the same name that are tried for one certificate
 _LONGEST = 20  # certificates on the way from a server to its root
+_LOOKED_AT = 100  # certificates that are looked up among the known authorities
 
 
 class Chain(Struct, frozen=True, kw_only=True):
@@ -31,8 +35,10 @@ class Chain(Struct, frozen=True, kw_only=True):
 
     certificates: tuple[CertificateFacts, ...]
     issuers: tuple[tuple[int, ...], ...]  # of each, the places of those that signed it; not itself
-    above: Above = ""  # whose authority is above the last one of `path`, or is that one
+    way: tuple[int, ...] = ()  # places, from the server's up to the authority that is known
+    above: Above = ""  # whose authority is above the last one of `way`, or is that one
     anchor: str = ""  # its name
+    anchor_until: datetime | None = None  # UTC, when it expires
 
     @property
     def leaf_at(self) -> int:
@@ -46,13 +52,22 @@ class Chain(Struct, frozen=True, kw_only=True):
 
     @property
     def path(self) -> tuple[int, ...]:
+        """The places from the server's certificate up to an authority that is known.
+
+        Others may be sent that nobody needs, such as a root's older self that another root signed.
+        Where no authority is known, they are those of `upwards`.
+        """
+        return self.way or self.upwards
+
+    @property
+    def upwards(self) -> tuple[int, ...]:
         """The places from the server's certificate upwards, as far as they lead."""
-        path = [self.leaf_at]
+        path = list(self.way) or [self.leaf_at]
         while len(path) < _LONGEST:
             above = [at for at in self.issuers[path[-1]] if at not in path]
             if not above:
                 break
-            path.append(above[0])
+            path.append(max(above, key=lambda at: self.certificates[at].not_after))
         return tuple(path)
 
     @property
@@ -94,6 +109,14 @@ class Chain(Struct, frozen=True, kw_only=True):
         return "root" if self.certificates[at].self_signed else "intermediate"
 
 
+class Anchor(NamedTuple):
+    """An authority that is trusted."""
+
+    origin: Above
+    name: str
+    until: datetime
+
+
 class Authorities:
     """Certificates of authorities that are trusted, found by their names."""
 
@@ -118,19 +141,21 @@ class Authorities:
 
         return verification.Store(self.all)
 
-    def above(self, certificate: x509.Certificate) -> tuple[Above, str]:
-        """Whose authority a certificate is, or was issued by, and its name; '' for neither."""
+    def above(self, certificate: x509.Certificate) -> Anchor | None:
+        """The authority that a certificate is, or was issued by: the one that is valid longest."""
         try:
             own, issuer = certificate.subject.public_bytes(), certificate.issuer.public_bytes()
         except Exception:  # a name that cannot be read
-            return "", ""
-        for known, origin in self._by_name.get(own, ()):
-            if known == certificate:
-                return origin, _called(known)
-        for known, origin in self._by_name.get(issuer, ())[:_CANDIDATES]:
-            if _issued(certificate, known):
-                return origin, _called(known)
-        return "", ""
+            return None
+        found = [one for one in self._by_name.get(own, ()) if one[0] == certificate] or [
+            one
+            for one in self._by_name.get(issuer, ())[:_CANDIDATES]
+            if _issued(certificate, one[0])
+        ]
+        if not found:
+            return None
+        known, origin = max(found, key=lambda one: one[0].not_valid_after_utc)
+        return Anchor(origin, _called(known), known.not_valid_after_utc)
 
 
 def link(
@@ -144,13 +169,46 @@ def link(
         by_name.setdefault(_name(one), []).append(at)
     issuers = tuple(_issuers(at, certificates, by_name) for at in range(len(certificates)))
     chain = Chain(certificates=tuple(facts), issuers=issuers)
-    for at in (chain.path[-1], *reversed(chain.path[:-1])):
-        above, anchor = authorities.above(certificates[at])
-        if above:
-            return Chain(
-                certificates=chain.certificates, issuers=issuers, above=above, anchor=anchor
-            )
-    return chain
+    found = _way(chain, lambda at: authorities.above(certificates[at]))
+    if not found:
+        return chain
+    way, anchor = found
+    return structs.replace(
+        chain, way=way, above=anchor.origin, anchor=anchor.name, anchor_until=anchor.until
+    )
+
+
+def _way(
+    chain: Chain, above: Callable[[int], Anchor | None]
+) -> tuple[tuple[int, ...], Anchor] | None:
+    """The way from the server's certificate to a known authority that is valid longest.
+
+    Of several that are, it is the shortest. This is Dijkstra's algorithm with dates for widths, so
+    that a heap of certificates that all issued each other takes no longer than their links.
+    """
+    start = chain.leaf_at
+    seen: set[int] = set()
+    order = count()  # ways and anchors are not to be compared
+    until = chain.certificates[start].not_after
+    pending: list[tuple[float, int, int, tuple[int, ...], Anchor | None]] = [
+        (-until.timestamp(), 1, next(order), (start,), None)
+    ]
+    while pending and len(seen) < _LOOKED_AT:
+        width, length, _, way, anchor = heappop(pending)
+        if anchor:
+            return way, anchor
+        at = way[-1]
+        if at in seen:
+            continue
+        seen.add(at)
+        anchor = above(at)
+        if anchor:
+            ends = max(width, -anchor.until.timestamp())
+            heappush(pending, (ends, length, next(order), way, anchor))
+        for other in chain.issuers[at] if length < _LONGEST else ():
+            ends = max(width, -chain.certificates[other].not_after.timestamp())
+            heappush(pending, (ends, length + 1, next(order), (*way, other), None))
+    return None
 
 
 def _issuers(

@@ -59,8 +59,10 @@ def load(data: bytes, *, path: str = "", password: str | None = None) -> Content
     if bundles:
         return Contents(certificates=_pkcs7(bundles[0]), kind="PKCS#7")
     read(data)  # whatever is wrong is said in its words
-    kind = "PEM" if b"-----BEGIN " in data else "DER"
-    return Contents(certificates=single_or_pem(data), kind=kind)
+    if b"-----BEGIN " not in data:
+        return Contents(certificates=[data], kind="DER")
+    key = key_of(path, data) if b"PRIVATE KEY-----" in data else None  # as haproxy wants it
+    return Contents(certificates=single_or_pem(data), kind="PEM", key=key)
 
 
 # --- PKCS#7 (RFC 2315), the certificates of it ----------------------------------------------------

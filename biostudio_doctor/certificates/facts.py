@@ -17,6 +17,7 @@ from biostudio_doctor.text import printable
 if TYPE_CHECKING:
     from cryptography import x509
 
+BROKEN_HASHES = ("md2", "md4", "md5", "sha1")
 _LINE_LIMIT = 500  # characters of a name; honest ones have 64 (RFC 5280, ub-common-name)
 
 T = TypeVar("T")
@@ -65,6 +66,11 @@ class CertificateFacts(Struct, frozen=True, kw_only=True):
         from biostudio_doctor.certificates.names import matches
 
         return any(matches(name, host) for name in self.names or (self.common_name,))
+
+    @property
+    def is_signed_weakly(self) -> bool:
+        """By an issuer, with a hash that is broken: a root's own signature does not count."""
+        return not self.self_signed and self.signature_hash in BROKEN_HASHES
 
     @property
     def lifetime(self) -> timedelta:

@@ -87,6 +87,10 @@ _PKCS7 = (
     "openssl pkcs7 -inform {form} -in FILE -print_certs -out tls.crt"
 )
 _PKCS12 = "it is a PKCS#12 file; convert it with: openssl pkcs12 -in FILE -nokeys -out tls.crt"
+_JAVA = (
+    "it is a Java keystore (JKS); have its certificates with: "
+    "keytool -list -rfc -keystore FILE > tls.crt"
+)
 _PUBLIC_KEY = "it holds a public key and no certificate"
 _REVOCATIONS = "it is a revocation list (CRL) and no certificate"
 _TRUSTED = (
@@ -158,6 +162,8 @@ def _what_label(labels: list[bytes]) -> str:
 
 def _what_else(data: bytes) -> str:
     """What a binary file is that is no certificate; '' where it is like nothing known."""
+    if data.startswith((b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce")):  # JKS, JCEKS
+        return _JAVA
     if is_pkcs7(data):
         return _PKCS7.format(form="DER")
     if is_pkcs12(data):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -75,7 +75,7 @@ def _inspected(watched: Watched, seen: Survey, trusting: Sequence[Trusting]) -> 
         path=watched.path,
         spoken=f"{tls.version} {tls.cipher}".strip() if tls else "",
         name=name,
-        chain=tuple(_links(chain, seen.observed_at)),
+        chain=tuple(_links(_places(watched, chain), chain, seen.observed_at)),
         anchor=chain.anchor,
         anchored_by=chain.above,
         key=_key(watched.key, chain),
@@ -100,8 +100,17 @@ def _state(said: Sequence[Verdict], remarks: Sequence[Reason]) -> State:
     return "undetermined" if "unknown" in says else "fine"
 
 
-def _links(chain: Chain, now: datetime) -> Iterator[Link]:
-    for at, one in enumerate(chain.certificates):
+def _places(watched: Watched, chain: Chain) -> Sequence[int]:
+    """As they stand there; of PKCS#7, which holds a set, from the server's upwards."""
+    places = range(len(chain.certificates))
+    if watched.kind != "PKCS#7" or chain.is_store:
+        return places
+    return (*chain.upwards, *(at for at in places if at not in chain.upwards))
+
+
+def _links(places: Iterable[int], chain: Chain, now: datetime) -> Iterator[Link]:
+    for at in places:
+        one = chain.certificates[at]
         yield Link(
             role="authority" if chain.is_store else chain.role(at),
             certificate=one,
@@ -131,7 +140,7 @@ def _remarks(watched: Watched, chain: Chain) -> Iterator[Reason]:
             text=f"the server's certificate must stand first, but '{chain.certificates[0].name}' "
             "does",
         )
-    elif in_order and list(chain.path) != sorted(chain.path):
+    elif in_order and list(chain.upwards) != sorted(chain.upwards):
         yield Reason(
             cause="misordered", text="the chain does not stand in order of who issued whom"
         )

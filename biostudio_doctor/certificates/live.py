@@ -99,13 +99,13 @@ async def _ask(source: Source, ca_file: str | None, seconds: float) -> Answer:
     async with anyio.create_task_group() as tasks:
         for address in addresses:
             tasks.start_soon(at, address)
-    best = min(addresses, key=lambda address: _rank(seen[address]))
-    answer = Answer(tls=seen[best].result, chain=seen[best].chain)
+    shown = min(addresses, key=lambda address: _rank(seen[address]))
+    answer = Answer(tls=seen[shown].result, chain=seen[shown].chain)
     if len(addresses) > 1:
         answer.backends = tuple(_backend(address, seen[address]) for address in addresses)
     if answer.chain:
         left = min(_OLD_SECONDS, deadline - anyio.current_time())
-        dial = _Dial(best, place, left)
+        dial = _Dial(shown, place, left)
         answer.oldest_version = await tls.oldest_version(dial, name, timeout=left)
     return answer
 
@@ -140,12 +140,18 @@ class _Dial:
         return stream
 
 
-def _rank(one: tls.Examined) -> int:
-    """Lowest first: whoever shows a certificate, then whoever is there at all."""
+def _rank(one: tls.Examined) -> tuple[int, bool, float]:
+    """Lowest first: whoever shows a certificate, then whoever is there at all.
+
+    Of several certificates it is the one that stands worst: that of one forgotten backend must not
+    be hidden by those of others.
+    """
     if one.chain:
-        return 0
+        ends = (certificate.not_after.timestamp() for certificate in one.result.chain[:1])
+        return 0, one.result.verified, min(ends, default=0.0)
     problem = one.result.failure
-    return 2 if problem and problem.reason in ("unreachable", "refused") else 1
+    away = problem is not None and problem.reason in ("unreachable", "refused")
+    return (2 if away else 1), False, 0.0
 
 
 def _backend(address: str, one: tls.Examined) -> Backend:

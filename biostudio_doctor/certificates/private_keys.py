@@ -1,12 +1,15 @@
 """Private keys: which certificate they belong to, and who may read them.
 
-Of a key only the public half is told. It is loaded in a process of its own, which ends with it.
+Of a key only the public half is told. Its file is read, and the key loaded, in a process of its
+own that leaves no core and ends with it. This one sees only a key that stands in one file with its
+certificate.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, structs
@@ -42,12 +45,7 @@ def read(host: Host, path: str, password: str | None = None) -> KeyFacts:
         sheltered = _is_sheltered(host, path)
     except OSError as error:
         return _unreadable(path, error)
-    try:
-        data = host.read_bytes(path, _SIZE_LIMIT + 1)
-    except OSError as error:
-        found = _unreadable(path, error)
-    else:
-        found = of(path, data, password)
+    found = _loaded(path, lambda: _public_half_of(host, path, password), password)
     return structs.replace(found, mode=mode, uid=uid, sheltered=sheltered)
 
 
@@ -63,27 +61,49 @@ def _is_sheltered(host: Host, path: str) -> bool:
 
 def of(path: str, data: bytes, password: str | None = None) -> KeyFacts:
     """A private key in PEM or DER, with what stands around it."""
-    if len(data) > _SIZE_LIMIT:
-        return KeyFacts(path=path, trouble="bad", problem="it is too large for a private key")
+    return _loaded(path, lambda: _public_half(data, password), password)
+
+
+def _loaded(path: str, work: Callable[[], bytes], password: str | None) -> KeyFacts:
+    """What `work` says of a key, done confined."""
     from cryptography.hazmat.primitives import serialization  # noqa: F401 - for the fork
 
     try:
-        answer = confined(lambda: _public_half(data, password))
+        answer = confined(work)
     except ConfinedError as error:
         return KeyFacts(path=path, trouble="bad", problem=str(error))
     said, _, spki = answer.partition(b":")
     if said == b"key":
         return KeyFacts(path=path, public_sha256=key_print(spki))
+    if said == b"unread":
+        code, _, reason = spki.decode().partition(":")
+        return _unreadable(path, OSError(int(code), reason))
+    if said == b"large":
+        return KeyFacts(path=path, trouble="bad", problem="it is too large for a private key")
     if said == b"locked":
         wanted = "the password given does not open it" if password else "it wants a password"
         return KeyFacts(path=path, trouble="locked", problem=wanted)
     return KeyFacts(path=path, trouble="bad", problem="it holds no private key that can be read")
 
 
+def _public_half_of(host: Host, path: str, password: str | None) -> bytes:
+    """Of a file: as `_public_half`, or `unread:` with the error's number and words."""
+    try:
+        data = host.read_bytes(path, _SIZE_LIMIT + 1)
+    except OSError as error:
+        return f"unread:{error.errno or 0}:{error.strerror or error}".encode()
+    return _public_half(data, password)
+
+
 def _public_half(data: bytes, password: str | None) -> bytes:
-    """`key:` and the public half, `locked:` or `bad:`; no words of a library, which sees it all."""
+    """`key:` and the public half, or `locked:`, `bad:`, `large:`.
+
+    No words of a library, which sees it all, are passed on.
+    """
     from cryptography.hazmat.primitives import serialization
 
+    if len(data) > _SIZE_LIMIT:
+        return b"large:"
     pem = b"-----BEGIN" in data
     load = serialization.load_pem_private_key if pem else serialization.load_der_private_key
     for block in _key_blocks(data) if pem else [data]:

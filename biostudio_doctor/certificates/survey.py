@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _FILES_SHARE, _ENDPOINTS_SHARE = 0.2, 0.6  # of the time; the rest is for judging
 _BUNDLE_LIMIT = 4 << 20  # bytes
+_NOT_FOR_SERVERS = 26  # X509_V_ERR_INVALID_PURPOSE
 
 
 class Survey(Struct, kw_only=True):
@@ -171,10 +172,11 @@ class _Looking:
         loaded: list[x509.Certificate],
         store: Authorities,
     ) -> Trust | None:
-        from biostudio_doctor.certificates.verification import strict_problem
+        from biostudio_doctor.certificates import verification
 
         if chain.is_store:
             return None
+        now = self._done.observed_at
         asked = seen.tls if seen.tls and (seen.tls.verified or seen.tls.verify_code) else None
         trusted = asked.verified if asked else chain.is_trusted
         if not trusted:
@@ -182,8 +184,12 @@ class _Looking:
             return Trust(trusted=False, code=code, problem=problem)
         if chain.leaf.self_signed:
             return Trust(trusted=True)
-        strict = strict_problem(loaded, chain, store, self._done.observed_at)
-        return Trust(trusted=True, strict=strict)
+        if not asked:
+            problem = verification.path_problem(loaded, chain, store, now)
+            if problem == verification.NOT_FOR_SERVERS:  # every client asks for that
+                return Trust(trusted=False, code=_NOT_FOR_SERVERS, problem=problem)
+        strict = verification.strict_problem(loaded, chain, store, now)
+        return Trust(trusted=True, strict="" if _is_told(seen, chain, strict, now) else strict)
 
     def _store(self, given: list[bytes]) -> Authorities:
         from biostudio_doctor.bundles import SYSTEM_BUNDLES
@@ -202,3 +208,14 @@ class _Looking:
         if key not in self._stores:
             self._stores[key] = Authorities(self._system, given)
         return self._stores[key]
+
+
+def _is_told(seen: Watched, chain: Chain, strict: str, now: datetime) -> bool:
+    """Other checks say the same: certificate.name, .expiry or .key."""
+    from biostudio_doctor.certificates.verification import NO_NAMES
+
+    return (
+        (strict == NO_NAMES and bool(seen.names))
+        or (chain.anchor_until is not None and chain.anchor_until <= now)
+        or any(one.is_signed_weakly for one in (chain.certificates[at] for at in chain.path))
+    )

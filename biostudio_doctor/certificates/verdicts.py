@@ -22,7 +22,12 @@ from biostudio_doctor.certificates.clients import Trusting
 from biostudio_doctor.certificates.facts import CertificateFacts
 from biostudio_doctor.certificates.inspection import Client, Reason, Says, Verdict
 from biostudio_doctor.certificates.names import as_address, matches
-from biostudio_doctor.certificates.verification import NOT_FOR_SERVERS, path_problem
+from biostudio_doctor.certificates.verification import (
+    NO_NAMES,
+    NOT_FOR_SERVERS,
+    path_problem,
+    strict_problem,
+)
 from biostudio_doctor.certificates.watched import Watched
 
 if TYPE_CHECKING:
@@ -35,7 +40,7 @@ _NOT_UNDERSTOOD = ("unsupported", "unaccounted-for critical", "must be UtcTime",
 #: The causes that do not make a client refuse, or not every version of it.
 _SOFT = {
     "intermediate-missing", "long-life-apple", "short-key-apple", "no-purpose-apple",
-    "not-understood",
+    "letter", "not-understood",
 }  # fmt: skip
 
 _APPLE_SINCE = datetime(2019, 7, 1, tzinfo=UTC)  # support.apple.com/103769
@@ -46,9 +51,9 @@ _ONE_YEAR_SINCE = datetime(2020, 9, 1, tzinfo=UTC)
 #: (Python: the name,) and dates (crypto/x509/x509_vfy.c, verify_chain); curl compares names itself,
 #: after that.
 _ORDER: dict[Client, tuple[str, ...]] = {
-    "browser": ("tls", "trust", "dates", "name", "strength", "rules"),
+    "browser": ("tls", "trust", "dates", "name", "strength", "browsers"),
     "curl": ("tls", "trust", "strength", "dates", "name"),
-    "conda": ("tls", "trust", "strength", "name", "dates"),
+    "conda": ("tls", "trust", "strength", "name", "dates", "letter"),
 }
 
 
@@ -151,7 +156,7 @@ class _Case:
         if not chain.is_trusted:
             yield self._reason("no-authority", "it was issued by a certificate that may issue none")
             return
-        if self._leaf.self_signed:
+        if self._leaf.self_signed or self._is_anchor_dead():
             return
         problem = path_problem(self._shown.loaded, chain, self._store, self._shown.now)
         if problem:
@@ -199,6 +204,14 @@ class _Case:
                 yield self._reason("not-yet-valid", f"{who} is not valid before {since}")
                 return
 
+        if self._is_anchor_dead():
+            words = f"the authority '{self.chain.anchor}' above it has expired"
+            yield self._reason("expired", words)
+
+    def _is_anchor_dead(self) -> bool:
+        until = self.chain.anchor_until
+        return until is not None and until <= self._shown.now
+
     def _name(self) -> Iterator[Reason]:
         wanted, names = self._shown.name, self._leaf.names
         if any(matches(one, wanted) for one in names):
@@ -235,9 +248,23 @@ class _Case:
                 )
                 return
 
+    def _letter(self) -> Iterator[Reason]:
+        """Python's ssl.create_default_context, and urllib3, set VERIFY_X509_STRICT from 3.13 on."""
+        if not self.chain.is_trusted or self._leaf.self_signed or self._is_anchor_dead():
+            return
+        shown, chain = self._shown, self.chain
+        problem = strict_problem(shown.loaded, chain, self._store, shown.now)
+        if problem in ("", NO_NAMES) or path_problem(shown.loaded, chain, self._store, shown.now):
+            return  # which is said already
+        yield self._reason(
+            "letter",
+            f"Python from 3.13 on goes by the rules to the letter, and may refuse it: {problem}",
+            rule=True,
+        )
+
     # --- What browsers are known for --------------------------------------------------------------
 
-    def _rules(self) -> Iterator[Reason]:
+    def _browsers(self) -> Iterator[Reason]:
         leaf = self._leaf
         if leaf.key_type in ("Ed25519", "Ed448"):  # none is among their signature algorithms
             words = f"no browser takes a key of {leaf.key_type}"

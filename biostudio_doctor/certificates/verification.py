@@ -47,7 +47,7 @@ def strict_problem(
         try:
             builder = verification.PolicyBuilder().store(authorities.store)
             subject = IPAddress(address) if address else DNSName(name)
-            verifier = builder.time(_moment(chain, now)).build_server_verifier(subject)
+            verifier = _strict(builder).time(_moment(chain, now)).build_server_verifier(subject)
             leaf = chain.leaf_at
             others = [one for at, one in enumerate(certificates) if at != leaf]
             verifier.verify(certificates[leaf], others)
@@ -85,6 +85,19 @@ def path_problem(
     return ""
 
 
+def _strict(builder: PolicyBuilder) -> PolicyBuilder:
+    """The public web's, as the library has them, and no constraint passed over."""
+    from cryptography import x509
+    from cryptography.x509.verification import Criticality, ExtensionPolicy
+
+    issuing = ExtensionPolicy.webpki_defaults_ca().may_be_present(
+        x509.NameConstraints, Criticality.AGNOSTIC, _constrains
+    )
+    return builder.extension_policies(
+        ca_policy=issuing, ee_policy=ExtensionPolicy.webpki_defaults_ee()
+    )
+
+
 def _plain(builder: PolicyBuilder) -> PolicyBuilder:
     """Extensions as RFC 5280, 4.2.1 has them.
 
@@ -98,12 +111,26 @@ def _plain(builder: PolicyBuilder) -> PolicyBuilder:
     )
     issuing = free.require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
     issuing = issuing.may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _issues)
+    issuing = issuing.may_be_present(x509.NameConstraints, Criticality.AGNOSTIC, _constrains)
     return builder.extension_policies(ca_policy=issuing, ee_policy=free)
 
 
 def _issues(_: Policy, __: x509.Certificate, usage: x509.KeyUsage | None) -> None:
     if usage is not None and not usage.key_cert_sign:
         raise ValueError("it was issued by a certificate whose key may sign no certificates")
+
+
+def _constrains(_: Policy, __: x509.Certificate, names: x509.NameConstraints | None) -> None:
+    """The library passes over kinds that it does not know, unless the extension is critical."""
+    from cryptography.x509 import DNSName, IPAddress, RFC822Name
+
+    if names is None:
+        return
+    kinds = [*(names.permitted_subtrees or ()), *(names.excluded_subtrees or ())]
+    if not kinds:
+        raise ValueError("its name constraints are empty")
+    if not all(isinstance(one, DNSName | IPAddress | RFC822Name) for one in kinds):
+        raise ValueError("unsupported name constraint")
 
 
 def _serves(_: Policy, __: x509.Certificate, purposes: x509.ExtendedKeyUsage | None) -> None:

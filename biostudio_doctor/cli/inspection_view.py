@@ -72,7 +72,10 @@ def _headline(one: Inspected) -> str:
         )
         if (who := [_CALLED[item.client] for item in one.verdicts if item.says == says])
     ]
-    besides = "; and it has another fault" if one.remarks else ""
+    refused = any(item.says != "accepts" for item in one.verdicts)
+    besides = ("; and it has another fault" if refused else "; but it has a fault") * bool(
+        one.remarks
+    )
     return f"{where}: {', '.join(parts)}{besides}."
 
 

@@ -16,13 +16,14 @@ import click
 from msgspec import Struct
 
 from biostudio_doctor import config as configuration
-from biostudio_doctor import nodes, requirements, text
+from biostudio_doctor import requirements, text
 from biostudio_doctor.cli import terminal
 from biostudio_doctor.config import ROLES, Secret
 from biostudio_doctor.errors import DoctorError
 from biostudio_doctor.host import Host
-from biostudio_doctor.host.machine import SYSTEM_CONTAINERS, identify
+from biostudio_doctor.host.machine import application_container, identify
 from biostudio_doctor.peers import CODE_VARIABLE
+from biostudio_doctor.ports import ports_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -85,7 +86,7 @@ def listen(
     import asyncio
 
     config = configuration.load(config_file, {"role": role} if role else {})
-    wanted = nodes.ports_of(config, requirements.load(config.profile).ports(config.role))
+    wanted = ports_of(config, requirements.load(config.profile).ports(config.role))
     code, shown = _code(code_file)
     task = _Task(
         role=config.role,
@@ -192,8 +193,7 @@ async def _wait(stopped: asyncio.Event, seconds: float, tick: Callable[[], None]
 def _introduction(services: dict[int, str], task: _Task) -> Iterator[str]:
     ports = text.listing(f"{port} ({service})" for port, service in services.items())
     yield f"Listening as {task.role} for {_spoken(task.seconds)} on {ports}."
-    container = identify(Host()).container
-    if container and container not in SYSTEM_CONTAINERS:
+    if container := application_container(identify(Host())):
         yield f"This is a container ({container}): these need not be the ports of its host."
     if task.allowed:
         yield f"Allowed are only {text.listing(task.allowed)}."

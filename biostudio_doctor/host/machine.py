@@ -34,6 +34,14 @@ SYSTEM_CONTAINERS = frozenset({"lxc", "lxc-libvirt", "openvz", "systemd-nspawn"}
 _FIRST_NAMESPACES = {"pid": 0xEFFFFFFC, "uts": 0xEFFFFFFE, "ipc": 0xEFFFFFFF}
 
 
+def application_container(machine: Machine) -> str:
+    """The application container whose network and files these are; '' where they are the machine's.
+
+    Containers that hold a whole system count as machines.
+    """
+    return "" if machine.container in SYSTEM_CONTAINERS else machine.container
+
+
 def identify(host: Host) -> Machine:
     """Read the host's identity; what cannot be read is ''."""
     release, source = _release(host)

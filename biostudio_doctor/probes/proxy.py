@@ -18,6 +18,7 @@ import anyio
 from anyio.abc import ByteStream
 from msgspec import structs
 
+from biostudio_doctor.endpoints import is_loopback
 from biostudio_doctor.probes import Failure, Reason
 from biostudio_doctor.probes.failures import ProbeError, failure, one_line
 from biostudio_doctor.probes.results import Proxy, Reply, Route
@@ -181,7 +182,7 @@ def _docker_exempts(environ: Mapping[str, str], host: str, port: int) -> bool:
     """
     no_proxy = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
     name = host.strip("[]").lower()
-    if name == "localhost" or (is_address(name) and ip_address(name).is_loopback):
+    if is_loopback(name):
         return True
     for entry in (part.strip().lower() for part in no_proxy.split(",")):
         if entry == "*":

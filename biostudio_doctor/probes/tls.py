@@ -129,8 +129,8 @@ async def examine(
 async def oldest_version(connect: Connect, server_name: str, *, timeout: float) -> str | None:
     """The oldest of TLS 1.0 and 1.1 that a peer agrees to: '' for neither.
 
-    None where that could not be found out: this host's OpenSSL has no old versions, or the peer did
-    not answer.
+    None where that could not be found out: this host's OpenSSL has no old versions or must not
+    speak them (as cryptographic policies have it), or the peer did not answer.
     """
     if not (ssl.HAS_TLSv1 and ssl.HAS_TLSv1_1):
         return None
@@ -141,7 +141,8 @@ async def oldest_version(connect: Connect, server_name: str, *, timeout: float) 
         if done.failure and done.failure.detail == _ONLY_OLDER:
             continue
         if done.failure:
-            return found if found or done.failure.reason in _REFUSALS else None
+            ours = done.failure.reason == "tls-protocol" and not done.heard  # nothing was refused
+            return found if found or (done.failure.reason in _REFUSALS and not ours) else None
         found = done.version
         if found == "TLSv1":
             break

@@ -10,13 +10,13 @@ import socket
 import sys
 from contextlib import suppress
 from functools import partial
-from ipaddress import ip_address
 from typing import Any
 
 import anyio
 from anyio.abc import ByteStream
 
 from biostudio_doctor import bundles
+from biostudio_doctor.endpoints import is_loopback
 from biostudio_doctor.probes import tls
 from biostudio_doctor.probes.direct import Dialler
 from biostudio_doctor.probes.failures import one_line
@@ -73,7 +73,7 @@ async def _talk(rights: bool, dial: Dialler, target: Target) -> Answer:
     password = target.login.password if target.login else ""
     if not password:
         return _anonymous(target, word, offers_tls)
-    if word.readable and not target.tls and not _is_this_host(dial.address):
+    if word.readable and not target.tls and not is_loopback(dial.address):
         return answer(target, "plain", identity="PostgreSQL", detail=_WITHHELD)
     try:
         said = await _Session(target, dial.address, rights).bounded_look()
@@ -264,7 +264,7 @@ def _parameters(target: Target, address: str, libpq: int) -> dict[str, Any]:
     secure = {"sslmode": "disable"}
     if target.tls:
         secure = {"sslmode": "verify-full", "sslrootcert": target.ca_file or _system_authorities()}
-    elif libpq >= 160000 and not _is_this_host(address):  # the server may have changed its mind
+    elif libpq >= 160000 and not is_loopback(address):  # the server may have changed its mind
         secure["require_auth"] = "!password"
     return {
         "host": target.host,
@@ -286,10 +286,6 @@ def _received(channel: socket.socket) -> int:
     """Bytes that came so far; 0 where the system does not count them."""
     told = channel.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RECEIVED.stop)
     return int.from_bytes(told[_RECEIVED], sys.byteorder)
-
-
-def _is_this_host(address: str) -> bool:
-    return ip_address(address.partition("%")[0]).is_loopback
 
 
 def _system_authorities() -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -178,13 +177,19 @@ def _recognised(one: Addressed, bucket: Bucket, courier: Courier) -> Addressed:
     import anyio
 
     from biostudio_doctor.probes.direct import Dialler
-    from biostudio_doctor.services.identify import identify
+    from biostudio_doctor.services.identify import Spoken, identify
 
     port = place.port or (443 if place.scheme == "https" else 80)
     seconds = min(_IDENTIFY_SECONDS, bucket.seconds * _IDENTIFY_SHARE)
-    dial = Dialler(place.hostname, port, timeout=seconds)
-    found = anyio.run(partial(identify, dial, place.hostname, timeout=seconds))
-    if found.kind in ("silent", "closed", "http"):
+    name = place.hostname
+
+    async def look() -> Spoken | None:
+        with anyio.move_on_after(seconds):
+            return await identify(Dialler(name, port, timeout=seconds), name, timeout=seconds)
+        return None
+
+    found = anyio.run(look)
+    if not found or found.kind in ("silent", "closed", "http"):
         return one
     return structs.replace(one, told=Told(operation="list", foreign=found.words))
 

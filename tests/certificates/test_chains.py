@@ -62,6 +62,27 @@ def test_a_second_way_to_a_root_belongs_to_the_chain() -> None:
     assert chain.path[:2] == (0, 1) and not chain.unrelated and chain.is_trusted
 
 
+def test_the_way_that_is_valid_longest_counts() -> None:
+    """ISRG Root X1 in 2021: an older self of it, signed by a root that is gone, is sent along."""
+    p = pki()
+    crossed = p.crossed
+    twin = p.authority("Lab Sub", key=p.sub.key, days=(-90, -1))
+    for certificates, way in (
+        ((p.good, p.sub, crossed), (0, 1)),
+        ((p.good, p.sub, crossed, p.stranger), (0, 1)),
+        ((p.good, twin, p.sub), (0, 2)),
+        ((p.good, p.root, p.sub), (0, 2)),
+    ):
+        chain = linked(*certificates, given=(p.root,))
+        assert chain.path == way and chain.is_trusted and not chain.unrelated
+    assert linked(p.good, twin, p.sub).path == (0, 2)
+    assert linked(p.good, p.root, p.sub, given=(p.root,)).upwards == (0, 2, 1)
+    old = proper("Lab Root", ca=True, names=(), key=p.root.key, days=(-900, -1))
+    for given_ones in ((old, p.root), (p.root, old)):
+        until = linked(p.good, p.sub, given=given_ones).anchor_until
+        assert until == p.root.certificate.not_valid_after_utc
+
+
 def test_circles_end() -> None:
     one, two = make("One", ca=True), make("Two", ca=True)
     first = make("One", issuer=two, ca=True, key=one.key)
@@ -108,4 +129,5 @@ def test_authorities_that_cannot_be_read_are_passed_over() -> None:
     store = Authorities([b"?", pki().root.der])
     assert len(store.all) == 1
     certificate = x509.load_der_x509_certificate(pki().sub.der)
-    assert store.above(certificate) == ("system", "Lab Root")
+    above = store.above(certificate)
+    assert above and above[:2] == ("system", "Lab Root")

@@ -15,13 +15,15 @@ from msgspec import structs
 from biostudio_doctor.certificates.chains import Chain
 from biostudio_doctor.certificates.facts import from_der
 from biostudio_doctor.certificates.private_keys import KeyFacts
+from biostudio_doctor.certificates.revocation import Revocation
 from biostudio_doctor.certificates.watched import sources
 from biostudio_doctor.check import Check
+from biostudio_doctor.checks import certificate_revocation
 from biostudio_doctor.checks.certificate_chain import CertificateChain, Held
 from biostudio_doctor.checks.certificate_expiry import CertificateExpiry
 from biostudio_doctor.checks.certificate_key import CertificateKey, Keyed
 from biostudio_doctor.checks.certificate_name import CertificateName
-from biostudio_doctor.checks.certificate_revocation import CertificateRevocation
+from biostudio_doctor.checks.certificate_revocation import CertificateRevocation, Revocations
 from biostudio_doctor.checks.certificate_served import CertificateServed
 from biostudio_doctor.checks.certificate_tls import CertificateTls
 from biostudio_doctor.checks.certificate_trust import CertificateTrust
@@ -34,7 +36,7 @@ from biostudio_doctor.runner import _shares
 from tests.conftest import MakeHost, context, judge
 from tests.lab.certificates import make, proper
 from tests.lab.peers import Peer, server_context, tls
-from tests.lab.pki import Pki
+from tests.lab.pki import DER, Pki
 
 T = TypeVar("T")
 CHECKS: tuple[type[Check[Any]], ...] = (
@@ -123,6 +125,73 @@ def test_the_missing_intermediate_can_be_had_as_it_is_said(tmp_path: Path) -> No
     assert b"BEGIN CERTIFICATE" in (tmp_path / "issuer.pem").read_bytes()
 
 
+def test_an_issuer_in_pkcs7_is_converted_as_such(tmp_path: Path) -> None:
+    """IdenTrust and the authorities of governments give .p7c (RFC 5280, 4.2.2.1)."""
+    p = Pki()
+    (tmp_path / "sub.p7c").write_bytes(p.p7(DER, p.sub))
+    held = Held(name="x:443", chain=missing("http://pki.lab/sub.p7c"))
+    remedy = judge(CertificateChain(context()), seen(held))["x:443"].remedy
+    assert remedy
+    for command in remedy.commands:
+        served = command.replace("http://pki.lab", f"file://{tmp_path}")
+        subprocess.run(served, shell=True, cwd=tmp_path, check=True, timeout=20)
+    assert b"BEGIN CERTIFICATE" in (tmp_path / "issuer.pem").read_bytes()
+
+
+def test_what_openssl_has_trusted_is_complete() -> None:
+    """It may know more authorities than the bundle of the system holds, as by SSL_CERT_FILE."""
+    held = Held(name="x:443", chain=missing(""), trusted=True)
+    assert judge(CertificateChain(context()), seen(held))["x:443"].status is Status.PASS
+
+
+def test_rules_are_named_and_not_numbered(make_host: MakeHost) -> None:
+    p = Pki()
+    plain = make("Plain Root", ca=True)  # as `openssl req -x509` makes it: without keyUsage
+    host = make_host({"/tls.crt": p.leaf(issuer=plain).pem, "/ca.pem": plain.pem})
+    told = context(certificates=[{"at": "/tls.crt", "ca_file": "/ca.pem"}])
+    (finding,) = run_check(CertificateTrust(told), host).findings
+    assert finding.status is Status.WARN and finding.cause == "certificate.strict"
+    assert "Python 3.13" in finding.summary and "2.5.29" not in finding.summary
+    assert finding.summary.endswith("lacks the extension keyUsage.")
+
+
+def test_the_key_is_not_read_into_this_process(
+    make_host: MakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    p = Pki()
+    host = make_host({"/d/tls.crt": p.good.pem, "/d/tls.key": p.good.key_pem})
+    read: list[str] = []
+    real = Host.read_bytes
+
+    def read_bytes(self: Host, path: str, limit: int = 1 << 20) -> bytes:
+        read.append(path)
+        return real(self, path, limit)
+
+    monkeypatch.setattr(Host, "read_bytes", read_bytes)
+    found = run_check(CertificateKey(context(certificates=["/d"])), host).findings
+    assert [one.cause for one in found] == ["", "certificate.key-open"]  # it was compared
+    assert "/d/tls.crt" in read and "/d/tls.key" not in read
+
+
+def test_lists_beyond_the_limit_are_not_taken_for_read(
+    make_host: MakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certificate_revocation, "_LISTS", 0)
+    p = Pki()
+    host = make_host({"/tls.crt": p.leaf(crl="http://127.0.0.1:1/x").pem})
+    told = context(certificates=["/tls.crt"])
+    (finding,) = run_check(CertificateRevocation(told), host).findings
+    assert finding.status is Status.ERROR and "no more than 0 lists" in finding.summary
+
+
+def test_it_is_told_whose_list_was_read() -> None:
+    good = Revocation(certificate="Sub", url="http://a/x", standing="good")
+    check = CertificateRevocation(context())
+    for own, end in ((False, "; the server's own certificate names no list."), (True, "revoked.")):
+        found = judge(check, seen(Revocations(name="x", lists=(good,), own=own)))["x"]
+        assert found.summary.endswith(end) and "'Sub' was not revoked" in found.summary
+
+
 @pytest.mark.parametrize(
     "address", ["http://a/$(reboot)", "http://a/x y", "http://a/';id", "ldap://a/x", "file:///x"]
 )
@@ -140,7 +209,7 @@ def test_paths_are_quoted() -> None:
     finding = found["/x key file"]
     assert finding.status is Status.WARN and finding.remedy
     assert shlex.split(finding.remedy.commands[0])[-1] == key.path
-    assert found["/x key"].status is Status.PASS
+    assert found["/x"].status is Status.PASS and "/x key" not in found
 
 
 def test_what_is_not_judged_is_said_in_a_word(make_host: MakeHost) -> None:

@@ -7,6 +7,7 @@ the answer of the resolver for the one name that has two addresses.
 
 from __future__ import annotations
 
+import gzip
 import http.server
 import os
 import ssl
@@ -67,6 +68,9 @@ def pki() -> Iterator[Pki]:
         def do_GET(self) -> None:
             body = made.get(self.path)
             self.send_response(200 if body is not None else 404)
+            if self.path == "/packed.crl" and "gzip" in self.headers.get("Accept-Encoding", ""):
+                body = gzip.compress(body or b"")
+                self.send_header("Content-Encoding", "gzip")
             self.end_headers()
             while self.path == "/endless.crl":
                 self.wfile.write(bytes(1 << 20))
@@ -83,6 +87,7 @@ def pki() -> Iterator[Pki]:
         "/good.crl": p.crl(p.sub, REVOKED(p)),
         "/old.crl": p.crl(p.sub, days=(-9, -2)),
         "/forged.crl": p.crl(p.sub, signer=p.stranger),
+        "/packed.crl": p.crl(p.sub),
         "/junk.crl": b"junk",
         "/endless.crl": b"",
     }
@@ -118,6 +123,10 @@ def sites(p: Pki) -> dict[str, Site]:
         "tls12": Site([p.good, p.sub], "ssl_protocols TLSv1.2;"),
         "client": Site([p.good, p.sub], "ssl_verify_client optional_no_ca;"),
         "revoked": Site([REVOKED(p), p.sub]),
+        "partial": Site([p.good, p.sub]),
+        "partial2": Site([p.good], address="127.0.0.2"),
+        "late": Site([p.good, p.sub]),
+        "late2": Site([p.leaf(days=(-90, -2)), p.sub], address="127.0.0.2"),
         "differing": Site([p.good, p.sub]),
         "differing2": Site([p.leaf(days=(-40, 50)), p.sub], address="127.0.0.2"),
     }

@@ -115,6 +115,27 @@ def test_the_lan_ports(
     assert finding.status is status and words in finding.summary
 
 
+def test_the_lan_is_not_the_network_of_the_provider() -> None:
+    """Neighbours at a public address are strangers, where the host has private networks."""
+    facts = look(
+        (*reach("drop", "drop"), *reach("accept", "drop", to=PUBLIC.address)),
+        addresses=(LAN, PUBLIC),
+    )
+    finding = found(facts, role="bioproxy")["5432 (postgresql)"]
+    assert finding.status is Status.FAIL and finding.remedy
+    shut = look(
+        (*reach("drop", "drop"), *reach("drop", "drop", to=PUBLIC.address)),
+        addresses=(LAN, PUBLIC),
+    )
+    remedy = found(shut, role="bioproxy")["5432 (postgresql)"].remedy
+    assert remedy and remedy.commands == (
+        "nft insert rule inet filter input ip saddr 10.9.0.0/24 tcp dport 5432 accept",
+    )
+    alone = structs.replace(shut, addresses=(PUBLIC,))
+    remedy = found(alone, role="bioproxy")["5432 (postgresql)"].remedy
+    assert remedy and "ip saddr 203.0.113.0/24" in " ".join(remedy.commands)
+
+
 def test_a_machine_that_is_let_in_is_enough() -> None:
     verdicts = (*reach("drop", "drop"), verdict("peer", "accept"))
     finding = found(look(verdicts), nodes=["10.9.0.7"])["5432 (postgresql)"]
@@ -219,13 +240,15 @@ def test_who_is_in_charge() -> None:
 
 
 def test_what_was_not_read_is_told() -> None:
-    unseen = ("nftables, because only root may read its rules",)
+    why = "only root may read its rules"
+    unseen = tuple(f"{name}, because {why}" for name in ("nftables", "iptables"))
     every = found(
         look(reach("unknown", "unknown"), unseen=unseen, idle=("ufw",)),
         structs.replace(DEBIAN, root=False),
     )
     assert every["firewall"].status is Status.ERROR
     assert "only root may read its rules; ufw is set up to filter" in every["firewall"].summary
+    assert f"read: nftables and iptables, because {why};" in every["firewall"].summary
     assert every["firewall"].remedy and "as root" in every["firewall"].remedy.text
     assert every["80 (http)"].status is Status.ERROR and not every["80 (http)"].remedy
     assert every["80 (http)"].cause == every["firewall"].cause == "firewall.unread"
@@ -239,6 +262,8 @@ def test_what_was_not_read_is_told() -> None:
         ({"manager": "ufw"}, "80 (http)", ("ufw allow 80/tcp",)),
         ({"manager": "ufw", "by": "rule '-A ufw-user-input -p tcp -m multiport --dports 1:99 "
           "-j DROP'"}, "80 (http)", ("ufw prepend allow 80/tcp",)),
+        ({"manager": "ufw", "by": "rule '-A ufw-before-input -p tcp -j DROP' in chain "
+          "ufw-before-input of iptables"}, "80 (http)", ("ufw reload",)),
         ({"manager": "firewalld"}, "443 (https)",
          ("firewall-cmd --permanent --add-service=https", "firewall-cmd --reload")),
         ({"program": "iptables-legacy", "chain": ("ip", "filter", "INPUT")}, "80 (http)",
@@ -248,7 +273,14 @@ def test_what_was_not_read_is_told() -> None:
         ({"program": "iptables", "chain": ("ip", "filter", "FORWARD"), "hook": "forward",
           "manager": "docker"}, "80 (http)",
          ("iptables -I DOCKER-USER -p tcp -m conntrack --ctorigdstport 80 --ctdir ORIGINAL "
-          "-j RETURN",)),
+          "-j RETURN",
+          "mkdir -p /etc/systemd/system/docker.service.d",
+          "printf '%s\\n' '[Service]' 'ExecStartPost=-/usr/sbin/iptables -I DOCKER-USER -p tcp -m "
+          "conntrack --ctorigdstport 80 --ctdir ORIGINAL -j RETURN' "
+          ">> /etc/systemd/system/docker.service.d/biostudio-80.conf")),
+        ({"program": "iptables", "chain": ("ip", "filter", "FORWARD"), "hook": "forward"},
+         "80 (http)", ("iptables -I FORWARD -p tcp -m conntrack --ctorigdstport 80 --ctdir "
+                       "ORIGINAL -j ACCEPT",)),
         ({"hook": "forward"}, "80 (http)",
          ("nft insert rule inet filter input meta l4proto tcp ct original proto-dst 80 accept",)),
         ({"chain": (), "hook": "forward"}, "80 (http)",

@@ -16,7 +16,8 @@ from biostudio_doctor.checks.scaling_agreement import agreed, deviation
 from biostudio_doctor.checks.scaling_nodes import ScalingNodes
 from biostudio_doctor.host import Host
 from biostudio_doctor.model import Finding, Status
-from biostudio_doctor.nodes import Clock, Knock, NodesFacts, Seen, ports_of
+from biostudio_doctor.nodes import Clock, Knock, NodesFacts, Seen
+from biostudio_doctor.ports import ports_of
 from biostudio_doctor.probes import Failure
 from biostudio_doctor.probes.results import Attempt
 from biostudio_doctor.requirements import load

@@ -83,7 +83,9 @@ def ports(place: Path, authority: servers.Authority) -> Iterator[dict[str, int]]
 
 def check_at(service: str, port: int, **config: Any) -> ServiceCheck:
     """The check of a service that is at this port; keywords are keys of its own table."""
-    more = {key: config.pop(key) for key in ("domain", "role", "nodes") if key in config}
+    more = {
+        key: config.pop(key) for key in ("domain", "role", "nodes", "platform") if key in config
+    }
     settings = config.pop("settings", None)
     if service in ("http", "https"):
         places: dict[str, Any] = {"ports": {"http": free_port(), service: port, **config}}
@@ -404,3 +406,12 @@ def test_docker_is_not_asked_about_what_answers(
     monkeypatch.setattr("biostudio_doctor.host.containers.startup", None)
     for service, at in (("app", "app"), ("app", "stranger"), ("http", "front"), ("http", "nobody")):
         found(check_at(service, ports[at]))
+
+
+@pytest.mark.parametrize("platform", ["docker", "kubernetes"])
+def test_a_hub_below_another_path_is_no_failure(ports: dict[str, int], platform: str) -> None:
+    """Its proxy answers as one that has not heard of its hub yet: who looks can tell them apart."""
+    finding = found(check_at("workspace", ports["hub_unregistered"], platform=platform))
+    assert finding.status is Status.WARN and "the notebook hub is down" not in finding.summary
+    assert finding.remedy and finding.remedy.text.startswith("If notebooks open all the same")
+    assert finding.remedy.commands[0].split()[0] == {"docker": "docker"}.get(platform, "kubectl")

@@ -48,6 +48,18 @@ class Pki:
         return self.authority("Other Sub", issuer=self.stranger)
 
     @cached_property
+    def old_root(self) -> Made:
+        """A root that has expired."""
+        return proper("Old Root", ca=True, names=(), days=(-400, -1))
+
+    @cached_property
+    def crossed(self) -> Made:
+        """The root as another one signed it, expired: ISRG Root X1 below DST Root CA X3 in 2021."""
+        return proper(
+            "Lab Root", issuer=self.stranger, ca=True, names=(), key=self.root.key, days=(-90, -1)
+        )
+
+    @cached_property
     def good(self) -> Made:
         return self.leaf()
 

@@ -17,9 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from biostudio_doctor.probes import Failure
+from biostudio_doctor.probes import tls as probe_tls
 from biostudio_doctor.probes.failures import ProbeError
 from biostudio_doctor.probes.results import TlsResult
-from biostudio_doctor.probes.tls import host_name, probe, verifying_context
+from biostudio_doctor.probes.tls import host_name, oldest_version, probe, verifying_context
 from tests.lab.certificates import Made, make
 from tests.lab.peers import (
     Peer,
@@ -325,3 +326,28 @@ def test_any_answer(data: bytes, start: bytes) -> None:
     with Peer(saying(start + data)) as peer:
         result = ask(peer, timeout=2)
     assert result.failure and result.failure.phase == "tls" and not result.chain
+
+
+def test_old_versions_that_we_must_not_speak_are_not_taken_for_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where cryptographic policies of the host forbid them: nothing is sent at all (made)."""
+
+    def forbidden(_: ssl.TLSVersion) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.maximum_version = ssl.TLSVersion.TLSv1_1
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context
+
+    monkeypatch.setattr(probe_tls, "old_context", forbidden)
+    with Peer(silent) as peer:
+
+        async def ask() -> str | None:
+            async def connect() -> ByteStream:
+                return await anyio.connect_tcp("127.0.0.1", peer.port)
+
+            return await oldest_version(connect, NAME, timeout=2)
+
+        assert anyio.run(ask) is None

@@ -112,6 +112,8 @@ class _Reader:
                 self.options[option] = values
             elif option == "-m":
                 self.match = values[0] if values else ""
+                if self.match in options.ASKING:
+                    self.tests.append(options.untold)
             else:
                 test = self._test(option, values)
                 if test:

@@ -173,6 +173,8 @@ CERTAIN: Mapping[str, bool] = {
     "--physdev-is-out": False, "--seconds": True, "--validmark": True, "-f": False,
     "--rt-type": False,  # no TCP connection begins with a routing header
 }  # fmt: skip
+#: Extensions that ask something of a packet without any option: is there a socket for it already?
+ASKING = frozenset(("socket", "eui64"))
 #: Options that only say how another one is meant.
 ASIDE = frozenset((
     "--comment", "--limit-burst", "--hashlimit-burst", "--hashlimit-mode", "--hashlimit-name",

@@ -149,7 +149,7 @@ def _verdict(call: Call, action: Verb, *, by: str = "", outcome: Outcome | None 
         hook=outcome.hook if outcome else "",
         chain=(table.family, table.name, outcome.base) if table and outcome else (),
         program=table.program if table else "",
-        manager=managers.of(table, trail) if table else "",
+        manager=managers.of(table, trail, by_policy=outcome.by_policy) if table and outcome else "",
         zone=managers.zone(trail),
     )
 

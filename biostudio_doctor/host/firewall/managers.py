@@ -18,18 +18,19 @@ _UFW = re.compile("ufw6?-")
 _ZONE = re.compile(r"(?:filter_)?IN_(?!policy)(.+?)(?:_(?:pre|log|deny|allow|post))?$")
 
 
-def of(table: Table, trail: Sequence[str]) -> str:
+def of(table: Table, trail: Sequence[str], *, by_policy: bool) -> str:
     """Whose rules these are, by the names that the managers give to their chains.
 
-    `trail` are the chains that led to the deciding one. '' is the administrator's own.
+    `trail` are the chains that led to the deciding one, `by_policy` says whether it is its policy
+    that decided. '' is the administrator's own.
     """
     if table.name == "firewalld" or zone(trail):
         return "firewalld"
     if table.name == _DOCKER_TABLE:
         return "docker"
     # ufw also sets the policies of the chains that iptables has by itself.
-    is_base = len(trail) == 1 and table.name == "filter"
-    if any(_UFW.match(name) for name in (*trail, *(table.chains if is_base else ()))):
+    of_base = by_policy and len(trail) == 1 and table.name == "filter"
+    if any(_UFW.match(name) for name in (*trail, *(table.chains if of_base else ()))):
         return "ufw"
     return "docker" if any(name.startswith("DOCKER") for name in trail) else ""
 

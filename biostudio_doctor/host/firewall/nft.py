@@ -9,7 +9,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from biostudio_doctor.host.firewall import values
+from biostudio_doctor.host.firewall import matching
+from biostudio_doctor.host.firewall.matching import NamedSet, Sets, matches
 from biostudio_doctor.host.firewall.model import (
     ACCEPT,
     BREAK,
@@ -30,7 +31,7 @@ from biostudio_doctor.host.firewall.model import (
     either,
     when,
 )  # fmt: skip
-from biostudio_doctor.host.firewall.values import NamedSet, Sets, evaluate, matches
+from biostudio_doctor.host.firewall.values import evaluate
 
 _PLAIN = {"accept": ACCEPT, "drop": DROP, "reject": REJECT, "return": RETURN, "continue": BREAK}
 #: Statements that let the first packet of a connection pass on to the next one.
@@ -168,11 +169,11 @@ def _step(kind: str, body: Any, text: str, sets: Sets) -> Step:
     if kind in ("limit", "quota", "ct count"):
         return _limited(kind, body, text)
     if kind in ("set", "map", "meter") and isinstance(body, dict):
-        return _noting(kind, body, sets)
+        return _noting(kind, body)
     if kind == "vmap" and isinstance(body, dict):
         return lambda packet: _verdicts(body, packet, text, sets)
     if kind == "mangle" and isinstance(body, dict):
-        return change(lambda packet: _mangle(body, packet, sets))
+        return change(lambda packet: _mangle(body, packet))
     if kind == "notrack":
         return change(lambda packet: replace(packet, tracked=False))
     if kind in ("dnat", "redirect"):
@@ -182,7 +183,7 @@ def _step(kind: str, body: Any, text: str, sets: Sets) -> Step:
 
 
 def _match(body: Mapping[str, Any], packet: Packet, sets: Sets) -> bool | None:
-    left = evaluate(body.get("left"), packet, sets)
+    left = evaluate(body.get("left"), packet)
     return matches(left, str(body.get("op", "==")), body.get("right"), packet, sets)
 
 
@@ -193,7 +194,7 @@ def _limited(kind: str, body: Any, text: str) -> Step:
     return always(BREAK if body.get("inv") else NEXT)
 
 
-def _noting(kind: str, body: Mapping[str, Any], sets: Sets) -> Step:
+def _noting(kind: str, body: Mapping[str, Any]) -> Step:
     """Adds something of the packet to a set, where each element may have a limit of its own."""
     name = str(body.get(kind))
     element = body.get("elem", body.get("key"))
@@ -208,7 +209,7 @@ def _noting(kind: str, body: Mapping[str, Any], sets: Sets) -> Step:
     over = any(isinstance(limit, dict) and limit.get("inv") for limit in limits)
 
     def step(packet: Packet) -> Branches:
-        if values.is_absent(evaluate(element, packet, sets)):
+        if matching.is_absent(evaluate(element, packet)):
             return ((packet, BREAK),)
         return ((replace(packet, noted=packet.noted | {name}), BREAK if over else NEXT),)
 
@@ -217,7 +218,7 @@ def _noting(kind: str, body: Mapping[str, Any], sets: Sets) -> Step:
 
 def _verdicts(body: Mapping[str, Any], packet: Packet, text: str, sets: Sets) -> Branches:
     branches = []
-    for verdict, certain in values.lookup(body.get("key"), body.get("data"), packet, sets):
+    for verdict, certain in matching.lookup(body.get("key"), body.get("data"), packet, sets):
         after = packet if certain else packet.doubting(text)
         branches.append((after, _action(verdict) if verdict is not None else BREAK))
     return branches
@@ -232,9 +233,9 @@ def _action(verdict: Any) -> Action:
     return BREAK
 
 
-def _mangle(body: Mapping[str, Any], packet: Packet, sets: Sets) -> Packet:
+def _mangle(body: Mapping[str, Any], packet: Packet) -> Packet:
     """Only marks are looked at by other rules; a change of anything else is passed over."""
-    value = evaluate(body.get("value"), packet, sets)
+    value = evaluate(body.get("value"), packet)
     mark = value if isinstance(value, int) else None
     if body.get("key") == {"meta": {"key": "mark"}}:
         return replace(packet, mark=mark)
@@ -267,7 +268,7 @@ def _translate(
 def _choices(expression: Any, packet: Packet, sets: Sets) -> list[tuple[Any, bool]]:
     table = expression.get("map") if isinstance(expression, dict) else None
     if isinstance(table, dict):
-        found = values.lookup(table.get("key"), table.get("data"), packet, sets)
+        found = matching.lookup(table.get("key"), table.get("data"), packet, sets)
         return [(_NOTHING if result is None else result, sure) for result, sure in found]
     return [(expression, True)]
 
@@ -280,7 +281,7 @@ def _destination(
     if isinstance(address, dict) and "range" in address:  # one of a pool: any stands for them
         address = _list(address["range"])[0]
     if isinstance(address, dict) and "prefix" in address:
-        prefix = values.prefix(address["prefix"])
+        prefix = matching.prefix(address["prefix"])
         address = str(prefix.network_address) if prefix else None
     if isinstance(port, dict):
         port = (_list(port.get("range")) or [None])[0]

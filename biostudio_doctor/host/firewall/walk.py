@@ -29,6 +29,7 @@ class Outcome:
     base: str = ""  # the chain with the hook
     hook: str = ""
     trail: tuple[str, ...] = ()  # the chains that led to the rule, the base first
+    by_policy: bool = False  # no rule decided
 
 
 class TooManyRulesError(Exception):
@@ -122,7 +123,10 @@ class Walk:
         packet = replace(packet, early=early)
         outcomes, falls = self._chain(table, chain, packet, (chain.name,))
         policy = f"the policy of {table.label(chain.name)}"
-        outcomes += [Outcome(chain.policy, item, policy, trail=(chain.name,)) for item in falls]
+        outcomes += [
+            Outcome(chain.policy, item, policy, trail=(chain.name,), by_policy=True)
+            for item in falls
+        ]
         if chain.device is None:
             outcomes.append(Outcome("accept", packet))
         return [replace(item, table=table, base=chain.name, hook=hook) for item in outcomes]

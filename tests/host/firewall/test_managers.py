@@ -64,6 +64,11 @@ def test_ufw(wall: Wall, ufw: Ufw) -> None:
     assert facts.managers == ("ufw",)
     assert facts.of(6379).opens("lan") and facts.of(6379).opens("internet") is False
     assert findings(wall)["firewall"].summary == "This host is filtered by ufw."
+    own = ("INPUT", "-p", "tcp", "--dport", "80", "-j", "DROP")
+    wall.run("iptables", "-I", *own)
+    refused = [v for v in wall.look(80).of(80).verdicts if ":" not in v.to]
+    assert {v.manager for v in refused} == {""}  # the administrator's own, before those of ufw
+    wall.run("iptables", "-D", *own)
     assert findings(wall)["443 (https)"].remedy.commands == ("ufw allow 443/tcp",)  # type: ignore[union-attr]
     mended(wall, ufw.sh, ("80 (http)", "443 (https)", "5432 (postgresql)"))
     ufw.sh("ufw --force disable")
@@ -91,6 +96,14 @@ def test_firewalld(wall: Wall, firewalld: Firewalld) -> None:
         "firewall-cmd --permanent --zone=public --add-service=https", "firewall-cmd --reload",
     )  # fmt: skip
     mended(wall, firewalld.sh, ("80 (http)", "443 (https)", "5432 (postgresql)"))
+
+
+def test_rich_rules_of_firewalld(wall: Wall, firewalld: Firewalld) -> None:
+    for port in (80, 5432):
+        rule = f'rule port port="{port}" protocol="tcp" reject'
+        firewalld.sh(f"firewall-cmd --permanent --add-rich-rule='{rule}'")
+    firewalld.sh("firewall-cmd --reload")
+    mended(wall, firewalld.sh, ("80 (http)", "5432 (postgresql)"))
 
 
 NFT_INPUT = """table inet guard { chain in { type filter hook input priority 0; policy drop;
@@ -135,8 +148,8 @@ def test_plain_iptables_is_mended(wall: Wall, kind: str) -> None:
     mended(wall, lambda command: wall.run("sh", "-c", command), ("80 (http)", "5432 (postgresql)"))
 
 
-#: As Docker 29 writes it with "firewall-backend": "nftables" for `docker run -p 80:5432` (made after
-#: its documentation of that; the engine here is an older one).
+#: As Docker 29 writes it with "firewall-backend": "nftables" for `docker run -p 80:5432`; made
+#: after its documentation, since the engine here is an older one.
 DOCKER_NFT = """table ip docker-bridges {
     map filter-forward-in-jumps { type ifname : verdict
         elements = { "docker0" : jump filter-forward-in__docker0 }

@@ -175,6 +175,7 @@ def test_iptables_doubts() -> None:
     for match in ("-m time --timestart 10:00", "-m set --match-set office src",
                   "-m statistic --mode random --probability 0.5",
                   "-m mac --mac-source 02:00:00:00:00:01",
+                  "-m socket", "-m socket --nowildcard",
                   "-m recent --rcheck --seconds 60 --name KNOCK --rsource"):  # fmt: skip
         listing = f"*filter\n:INPUT DROP [0:0]\n-A INPUT -p tcp {match} -j ACCEPT\nCOMMIT"
         assert fate(iptables.parse(listing, "ip", "iptables")) == {"accept", "drop"}, match
