@@ -18,6 +18,14 @@ from biostudio_doctor.requirements import Requirements
 FactsT = TypeVar("FactsT")
 
 
+OFFLINE = "needs the network, and --offline was given"
+
+
+def other_phase(phases: Iterable[str], scope: Scope) -> str:
+    """Why a check of these phases is not asked."""
+    return f"is asked in the phase {' or '.join(phases)}, and this one is {scope.phase}"
+
+
 class ObservationError(Exception):
     """Raised by `observe` where the facts cannot be had: one sentence that says why, and a remedy.
 
@@ -95,11 +103,11 @@ class Check(Generic[FactsT]):
         if scope.role not in cls.roles:
             return f"does not concern the role {scope.role}"
         if scope.phase not in cls.phases:
-            return f"is asked in the phase {' or '.join(cls.phases)}, and this one is {scope.phase}"
+            return other_phase(cls.phases, scope)
         if scope.platform not in cls.platforms:
             return f"does not concern the platform {scope.platform}"
         if scope.offline and cls.network:
-            return "needs the network, and --offline was given"
+            return OFFLINE
         if cls.deep and not scope.deep:
             return "puts a load on this host, so it runs only with --deep"
         return None

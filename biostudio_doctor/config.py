@@ -366,6 +366,12 @@ class Config(Settings, frozen=True, kw_only=True):
             _check("peers", peers.parse, *self.peers)
         watched = (one if isinstance(one, str) else one.at for one in self.certificates)
         _check("certificates", endpoints.check_watched, *watched)
+        given: dict[str, str | CertificateSource] = {}
+        for one in self.certificates:
+            at = one if isinstance(one, str) else one.at
+            if given.setdefault(at, one) != one:
+                shown = endpoints.public(at)
+                raise ValueError(f"certificates: {shown!r} stands there twice, and differently")
         _check("bioproxy", endpoints.check_host, self.bioproxy)
         _check("nodes", endpoints.check_host, *self.nodes)
 

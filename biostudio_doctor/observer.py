@@ -27,6 +27,7 @@ from biostudio_doctor.registry import Plugin, PluginError, describe, load_check
 
 _SLOT = 256  # bytes of shared memory for one check's activity
 _PARENT_POLL = 0.5  # seconds
+_IMPORT_PATIENCE = 0.5  # seconds
 
 
 class Identified(Struct, frozen=True, tag="identified"):
@@ -110,6 +111,7 @@ class _Worker:
         self._write_end = write_end
         self._activity = activity
         self._lock = threading.Lock()
+        self._turn = threading.Lock()  # to import
         self._encoder = msgspec.json.Encoder()
 
     def main(self) -> None:
@@ -118,12 +120,15 @@ class _Worker:
             self._detach()
             context = self._plan.context(Host(self._plan.host_root))
             self._send(Identified(context.machine))
-            threads = [
-                threading.Thread(target=self._run, args=(index, plugin, context), daemon=True)
-                for index, plugin in enumerate(self._plugins)
-            ]
-            for thread in threads:
-                thread.start()
+            threads: list[threading.Thread] = []
+            for index, plugin in enumerate(self._plugins):
+                unasked = plugin.unasked(context.scope)
+                if unasked:
+                    self._send(Finished(not_asked(plugin.name, plugin.name, unasked)))
+                    continue
+                run = threading.Thread(target=self._run, args=(index, plugin, context), daemon=True)
+                run.start()
+                threads.append(run)
             parent = os.getppid()
             for thread in threads:
                 while thread.is_alive() and os.getppid() == parent:
@@ -147,7 +152,7 @@ class _Worker:
         host.machine = context.machine  # identified once for all
         started = time.perf_counter()
         try:
-            check = load_check(plugin)(context, self._plan.settings.get(plugin.name))
+            check = self._load(plugin)(context, self._plan.settings.get(plugin.name))
             timeout = check.timeout.total_seconds()
             self._send(Started(plugin.name, check.title(), timeout))
             result = run_check(check, host)
@@ -158,6 +163,15 @@ class _Worker:
         result = without_secrets(result)
         seconds = round(time.perf_counter() - started, 6)
         self._send(Finished(msgspec.structs.replace(result, duration_seconds=seconds)))
+
+    def _load(self, plugin: Plugin) -> type[Check[Any]]:
+        """Import a check; one at a time is quicker than all at once, unless one of them hangs."""
+        its_turn = self._turn.acquire(timeout=_IMPORT_PATIENCE)
+        try:
+            return load_check(plugin)
+        finally:
+            if its_turn:
+                self._turn.release()
 
     def _activity_writer(self, index: int) -> Callable[[str], None]:
         def write(activity: str) -> None:
@@ -190,8 +204,7 @@ def run_check(check: Check[Any], host: Host) -> Result:
     """Observe and judge, in this thread; whatever is raised becomes an `error` finding."""
     why_not = check.why_not(check.context.scope)
     if why_not:
-        finding = Finding(Status.SKIP, check.id, f"Not asked: it {why_not}.", cause=NOT_ASKED)
-        return Result(id=check.id, title=check.title(), status=Status.SKIP, findings=(finding,))
+        return not_asked(check.id, check.title(), why_not)
     try:
         facts: Any = check.observe(host)
         if hasattr(facts, "__await__"):
@@ -219,6 +232,12 @@ def run_check(check: Check[Any], host: Host) -> Result:
         problem = f"The check broke: {describe(error)}{_place(error)}."
         return error_result(check.id, check.title(), problem)
     return result
+
+
+def not_asked(check_id: str, title: str, why_not: str) -> Result:
+    """A check that a run of this scope does not ask."""
+    finding = Finding(Status.SKIP, check_id, f"Not asked: it {why_not}.", cause=NOT_ASKED)
+    return Result(id=check_id, title=title, status=Status.SKIP, findings=(finding,))
 
 
 def _unreadable(check: Check[Any], error: OSError) -> Result:

@@ -10,10 +10,15 @@ from fnmatch import fnmatchcase
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from biostudio_doctor.check import Check
+from biostudio_doctor.check import OFFLINE, Check, other_phase
 from biostudio_doctor.errors import DoctorError
+from biostudio_doctor.model import Scope
 
 CHECKS = "biostudio_doctor.checks"
+#: Checks may be listed in one of these instead, to be left unimported by a run that asks no such
+#: check: start-up counts.
+RUNNING = f"{CHECKS}.running"  # asked in the phase running only
+NETWORK = f"{CHECKS}.network"  # leave the host
 EXPORTERS = "biostudio_doctor.exporters"
 
 
@@ -27,6 +32,20 @@ class Plugin:
     def __init__(self, name: str, entries: list[EntryPoint]) -> None:
         self.name = name
         self._entries = entries
+
+    def unasked(self, scope: Scope) -> str | None:
+        """Why the check is not asked in a run of this scope, as far as its group tells."""
+        groups = {entry.group for entry in self._entries}
+        if groups == {RUNNING} and scope.phase != "running":
+            return other_phase(("running",), scope)
+        return OFFLINE if groups == {NETWORK} and scope.offline else None
+
+    def contradicts(self, check: type[Check[Any]]) -> bool:
+        """Whether the check is listed in a group that it does not belong to."""
+        groups = {entry.group for entry in self._entries}
+        return (RUNNING in groups and check.phases != ("running",)) or (
+            NETWORK in groups and not check.network
+        )
 
     @property
     def package(self) -> str:
@@ -62,9 +81,12 @@ def describe(error: BaseException) -> str:
 @functools.cache
 def find(group: str) -> Mapping[str, Plugin]:
     """All plug-ins of a group, by name, in the order their packages list them."""
+    installed = entry_points()
+    groups = (CHECKS, RUNNING, NETWORK) if group == CHECKS else (group,)
     found: dict[str, list[EntryPoint]] = {}
-    for entry in entry_points(group=group):
-        found.setdefault(entry.name, []).append(entry)
+    for one in groups:
+        for entry in installed.select(group=one):
+            found.setdefault(entry.name, []).append(entry)
     return {name: Plugin(name, entries) for name, entries in found.items()}
 
 
@@ -83,6 +105,11 @@ def load_check(plugin: Plugin) -> type[Check[Any]]:
         raise PluginError(
             f"the plug-in '{plugin.name}' of the package {plugin.package} calls itself "
             f"{getattr(check, 'id', None)!r}"
+        )
+    if plugin.contradicts(check):
+        raise PluginError(
+            f"the plug-in '{plugin.name}' of the package {plugin.package} is listed in an "
+            "entry-point group that its phases or its need of the network contradict"
         )
     return check
 

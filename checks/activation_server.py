@@ -49,8 +49,9 @@ class ActivationServer(Check[EgressFacts]):
             return EgressFacts(observed_at=datetime.now(UTC), paths=())
         own = self.timeout.total_seconds()
         with host.doing(f"reach {endpoint.host}"):
+            around = egress_one.surroundings(self.context, host)
             return await egress_one.look(
-                endpoint, self.context, host, timeout=self.context.config.timeout or own
+                endpoint, around, timeout=self.context.config.timeout or own
             )
 
     def judge(self, facts: EgressFacts, requirements: Requirements) -> Iterator[Finding]:

@@ -34,8 +34,8 @@ class CertificateName(CertificateCheck[Named]):
     `domain` for bioproxy's own certificate, are looked up among the alternative names of the
     certificate: a wildcard stands for one label, addresses are compared as such, and names outside
     ASCII by their A-labels (xn--...). The common name does not count: browsers have ignored it for
-    years. Of a self-signed certificate with the right common name this is no more than a hint: users
-    must click through a warning in any case.
+    years. Of a self-signed certificate with the right common name that is no more than a hint:
+    users must click through a warning in any case.
 
     Why: browsers and programs refuse a certificate for another name, whoever issued it.
 

@@ -68,6 +68,8 @@ class CertificateTrust(CertificateCheck[Trusted]):
                 yield _incomplete(one)
             elif not one.trust.trusted:
                 yield _untrusted(one)
+            elif one.trust.weak:
+                yield _unproven(one)
             elif one.trust.strict:
                 yield _strict(one)
             else:
@@ -99,6 +101,16 @@ def _incomplete(one: Trusted) -> Finding:
         f"Whether the certificate of {one.name} is trusted is not judged: its chain is not "
         "complete, as certificate.chain tells.",
         cause="certificate.incomplete",
+    )
+
+
+def _unproven(one: Trusted) -> Finding:
+    return Finding(
+        Status.SKIP,
+        one.name,
+        f"Whether the certificate of {one.name} is trusted is not judged: a signature in its chain "
+        "is so weak that it proves nothing, as certificate.key tells.",
+        cause="certificate.weak-signature",
     )
 
 

@@ -20,6 +20,8 @@ from biostudio_doctor.requirements import Endpoint, Requirements
 from .egress_facts import EgressFacts, Evidence
 
 if TYPE_CHECKING:
+    from biostudio_doctor.probes.path import Surroundings
+
     from .egress_hosts import EgressSettings
 
 _CHECK = "egress.hosts"
@@ -43,29 +45,43 @@ def settings(context: Context) -> EgressSettings:
     return configuration.convert(table, EgressSettings, "configuration", f"checks.{_CHECK}")
 
 
-async def look(
-    endpoint: Endpoint, context: Context, host: Host, *, timeout: float, direct: bool = False
-) -> EgressFacts:
-    """Go the way; `direct` leaves out proxies and the authorities of one's own.
+def surroundings(context: Context, host: Host, ca_file: str | None = None) -> Surroundings:
+    """This host's ways out, as egress.hosts is told them; `ca_file` goes before its own.
 
     Raises:
-        OSError: if the configured file of authorities, or of the proxy's login, cannot be read.
+        OSError: if a file of authorities, or of the proxy's login, cannot be used; it names it.
     """
-    from biostudio_doctor.probes import dns, path
+    from biostudio_doctor.probes import dns, path, tls
 
     from .egress_hosts import proxy_value
 
     told = settings(context)
+    ca_file = ca_file or told.ca_file
+    trusted = host.path(ca_file) if ca_file else None
+    try:
+        tls.verifying_context(trusted)  # raises now if the file is no good
+    except OSError as error:
+        error.filename = error.filename or trusted
+        raise
     servers = dns.name_servers(host)
-    if direct:
-        around = path.Surroundings({}, servers)
-    else:
-        ca_file = host.path(told.ca_file) if told.ca_file else None
-        around = path.Surroundings(os.environ, servers, ca_file, proxy_value(told, host))
+    return path.Surroundings(os.environ, servers, trusted, proxy_value(told, host))
+
+
+def direct(host: Host) -> Surroundings:
+    """The way without proxies and authorities of one's own."""
+    from biostudio_doctor.probes import dns, path
+
+    return path.Surroundings({}, dns.name_servers(host))
+
+
+async def look(endpoint: Endpoint, around: Surroundings, *, timeout: float) -> EgressFacts:
+    """Go the way."""
+    from biostudio_doctor.probes import path
+
     target = path.Target(host=endpoint.host, port=endpoint.port, path=endpoint.path)
     observed_at = datetime.now(UTC)
     found = await path.probe(target, around, timeout=_SHARE * timeout)
-    return EgressFacts(observed_at=observed_at, paths=(found,), name_servers=servers)
+    return EgressFacts(observed_at=observed_at, paths=(found,), name_servers=around.name_servers)
 
 
 def verdict(

@@ -112,7 +112,7 @@ def _insiders(
     near = [ip_network(network) for network in networks]
     for peer in peers:
         try:
-            address = ip_address(peer.strip("[]"))
+            address = ip_address(peer.partition("%")[0])
         except ValueError:  # a name
             continue
         wanted = (address.version == 6) == ipv6 and not address.is_loopback

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Iterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,8 @@ from biostudio_doctor.requirements import Endpoint, Feature, Requirements
 from .https_letsencrypt_facts import LetsencryptFacts, read_report
 
 if TYPE_CHECKING:
+    from biostudio_doctor.probes.path import Surroundings
+
     from .https_letsencrypt_name import Name
 
 _REQUIREMENT = "https.letsencrypt"
@@ -132,18 +135,15 @@ class HttpsLetsencrypt(Check[LetsencryptFacts]):
         async def ask_caa() -> None:
             found["caa"] = await caa.climb(name, servers, timeout=_DNS_SHARE * seconds)
 
-        async def reach(key: str, direct: bool) -> None:
-            found[key] = await egress_one.look(
-                ISSUER, self.context, host, timeout=seconds, direct=direct
-            )
+        async def reach(key: str, around: Surroundings) -> None:
+            found[key] = await egress_one.look(ISSUER, around, timeout=seconds)
 
         with host.doing(f"ask for the records of {name}, and reach {ISSUER.host}"):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(ask_addresses)
                 tasks.start_soon(ask_caa)
-                tasks.start_soon(reach, "direct", True)
-                if self._proxy_is_set(os.environ):
-                    tasks.start_soon(reach, "by_proxy", False)
+                for key, around in self._ways(host).items():
+                    tasks.start_soon(reach, key, around)
         facts = structs.replace(facts, **found)
         try:
             facts = structs.replace(facts, own=addresses.own(host))
@@ -209,6 +209,16 @@ class HttpsLetsencrypt(Check[LetsencryptFacts]):
 
         domain = self.context.config.domain
         return examine(domain) if domain else Name("", "is not set", "https.no-domain")
+
+    def _ways(self, host: Host) -> dict[str, Surroundings]:
+        """To the issuer, by the name of the fact; what is wrong with a proxy, egress.hosts says."""
+        from . import egress_one
+
+        ways = {"direct": egress_one.direct(host)}
+        if self._proxy_is_set(os.environ):
+            with suppress(OSError):
+                ways["by_proxy"] = egress_one.surroundings(self.context, host)
+        return ways
 
     def _proxy_is_set(self, environ: Mapping[str, str]) -> bool:
         from biostudio_doctor.probes import proxy

@@ -214,7 +214,7 @@ def _family(site: Site, record: Record) -> Finding:
 
 def _unknown(site: Site, record: Record, leads: str) -> Finding:
     family, public = _FAMILY[record], text.listing(site.public(record))
-    if record == "AAAA" and not site.facts.own_unknown:
+    if record == "AAAA" and site.known("A") and not site.facts.own_unknown:
         return Finding(
             Status.FAIL,
             family,
@@ -229,6 +229,7 @@ def _unknown(site: Site, record: Record, leads: str) -> Finding:
             cause="https.ipv6",
         )
     why = site.facts.own_unknown or "this host has private addresses only, as behind NAT"
+    instead = " If not, have the AAAA records removed: Let's Encrypt asks by IPv6 first."
     return Finding(
         Status.ERROR,
         family,
@@ -236,6 +237,7 @@ def _unknown(site: Site, record: Record, leads: str) -> Finding:
         observed=public,
         remedy=Remedy(
             f"If that is this site's public address, {_STATE}: [{_quoted(site, record)}]."
+            + instead * (record == "AAAA")
         ),
         cause="https.behind-nat",
     )

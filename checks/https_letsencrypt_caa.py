@@ -11,7 +11,7 @@ from biostudio_doctor.probes.results import Caa, CaaAnswer
 ISSUER = "letsencrypt.org"
 METHOD = "http-01"
 
-_KNOWN = ("issue", "issuewild", "iodef")
+_KNOWN = ("issue", "issuewild", "iodef", "issuemail")  # to Let's Encrypt (RFC 9495, too)
 #: RFC 8659, 4.1, has 128; Let's Encrypt takes 1 for it, too, since many people write that.
 _CRITICAL = 128 | 1
 _ISSUER_NAME = re.compile(r"(?:[A-Za-z0-9](?:-*[A-Za-z0-9])*(?:\.[A-Za-z0-9](?:-*[A-Za-z0-9])*)*)?")
@@ -68,7 +68,7 @@ def _judged(name: str, records: tuple[Caa, ...]) -> Permission:
     if any(one.tag not in _KNOWN and one.flags & _CRITICAL for one in records):
         return Permission("critical", name, records)
     issue = [one.value for one in records if one.tag == "issue"]
-    if not issue:  # iodef says whom to tell, issuewild is about wildcards
+    if not issue:  # the others are about wildcards, mail, and whom to tell
         return Permission("free", name, records)
     answers = [_one(value) for value in issue]
     for answer in _BEST_FIRST:

@@ -30,7 +30,7 @@ def examine(domain: str) -> Name:
     bare = domain.strip()
     if as_address(bare):
         return Name(
-            "", "is an IP address: Let's Encrypt is set up here for a name", "https.address"
+            "", "is an IP address, and Let's Encrypt inside bioproxy needs a name", "https.address"
         )
     if "://" in bare or "/" in bare or ":" in bare:
         return Name(

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from shlex import quote
-from typing import TYPE_CHECKING
 
 from biostudio_doctor.check import Context
 from biostudio_doctor.endpoints import Endpoint
-from biostudio_doctor.host import Host
 from biostudio_doctor.model import NOT_CONFIGURED, Finding, Remedy, Status
 from biostudio_doctor.probes import wording
 from biostudio_doctor.probes.results import Path
 from biostudio_doctor.sso.facts import Document
-
-from . import egress_one
-
-if TYPE_CHECKING:
-    from biostudio_doctor.probes.path import Surroundings
 
 #: The extra that brings what reads JWKS and SAML metadata.
 INSTALL_EXTRA = Remedy(
@@ -47,24 +39,6 @@ def not_configured(what: str, key: str, example: str) -> Finding:
     )
 
 
-def surroundings(context: Context, host: Host, ca_file: str | None) -> Surroundings:
-    """This host's ways out, as egress.hosts is told them; `ca_file` goes before its own.
-
-    Raises:
-        OSError: if a file of authorities, or of the proxy's login, cannot be read.
-    """
-    from biostudio_doctor.probes import dns, path, tls
-
-    from .egress_hosts import proxy_value
-
-    told = egress_one.settings(context)
-    trusted = ca_file or told.ca_file
-    trusted = host.path(trusted) if trusted else None
-    tls.verifying_context(trusted)  # raises now if the file is no good
-    servers = dns.name_servers(host)
-    return path.Surroundings(os.environ, servers, trusted, proxy_value(told, host))
-
-
 def seconds(context: Context, own: float) -> float:
     """What asking may take of a check's timeout."""
     return 0.9 * (context.config.timeout or own)
@@ -81,9 +55,9 @@ def unusable(subject: str, problem: str, key: str) -> Finding:
     )
 
 
-def bad_authorities(error: OSError, ca_file: str | None) -> str:
-    """Why a file of authorities cannot be used."""
-    return f"its authorities in {error.filename or ca_file} cannot be used ({error.strerror})"
+def bad_file(error: OSError) -> str:
+    """Why a file of authorities, or of the proxy's login, cannot be used."""
+    return f"{error.filename} cannot be used ({error.strerror})"
 
 
 # --- A document that was not had ------------------------------------------------------------------
@@ -127,6 +101,8 @@ def unfetched(subject: str, what: str, document: Document, kind: str, key: str) 
     trouble = unreached(subject, what, document, key)
     if trouble:
         return trouble
+    if document.kind == "large" and kind == "xml":
+        return _too_large(subject, what, document)
     said = _answered(document, kind)
     if not said:
         return None
@@ -142,6 +118,23 @@ def unfetched(subject: str, what: str, document: Document, kind: str, key: str) 
     )
 
 
+def _too_large(subject: str, what: str, document: Document) -> Finding:
+    """Of a federation, for instance: no fault of it, but it is not known."""
+    return Finding(
+        Status.ERROR,
+        subject,
+        f"{_start(what)} at {document.url} was not judged: it is larger than any of one provider, "
+        "and was not read to its end.",
+        observed=f"more than {document.length} bytes",
+        remedy=Remedy(ONE_PROVIDER),
+        cause="sso.too-large",
+    )
+
+
+ONE_PROVIDER = (
+    "Configure the address, or a file, of one provider alone: it publishes that itself, and some "
+    "federations have a service for it (MDQ)."
+)
 _FIND_IT = (
     "Copy the address anew from the provider's administration page: a part of the path, such as "
     "the tenant or realm, may be missing or misspelt."
@@ -177,8 +170,7 @@ def _answered(document: Document, kind: str) -> tuple[str, str, str] | None:
     if document.kind == "empty":
         return "empty", "the answer is empty", _FIND_IT
     if document.kind == "large":
-        words = "it is larger than any of one provider, and was not read"
-        return "too-large", words, "Configure the address of the metadata of one provider only."
+        return "too-large", "it is larger than any, and was not read to its end", _FIND_IT
     if document.kind not in (kind, "other"):
         return f"no-{kind}", f"what comes looks like {document.kind.upper()}", _FIND_IT
     return None

@@ -16,7 +16,8 @@ from biostudio_doctor.sso import shown, without_user
 from biostudio_doctor.sso.facts import Document, Published
 
 from .datasources import subjects
-from .sso import bad_authorities, not_configured, seconds, surroundings, unusable
+from .egress_one import surroundings
+from .sso import bad_file, not_configured, seconds, unusable
 
 
 class AskedIssuer(Struct, frozen=True, kw_only=True):
@@ -91,7 +92,7 @@ class SsoOidc(Check[OidcFacts]):
         try:
             around = surroundings(self.context, host, provider.ca_file)
         except OSError as error:
-            return structs.replace(asked, problem=bad_authorities(error, provider.ca_file))
+            return structs.replace(asked, problem=bad_file(error))
         published, token_endpoint = await asking.ask(
             oidc.discovery_url(provider.issuer),
             around,

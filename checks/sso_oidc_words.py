@@ -78,7 +78,8 @@ def _issuer(name: str, configured: str, found: Discovery) -> Finding:
     if "{" in found.issuer:  # AzureAD under `common`
         remedy = (
             "That address stands for any tenant. Use the issuer of your own tenant, in which its "
-            "number stands in this place: the provider's administration page shows it."
+            "number stands in this place: the provider's administration page shows it. If people "
+            'of any tenant shall sign in, check that with sso.providers = ["azuread"] instead.'
         )
     return Finding(
         Status.FAIL,

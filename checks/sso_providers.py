@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, structs
 
@@ -14,9 +15,13 @@ from biostudio_doctor.requirements import Requirements
 from biostudio_doctor.sso.facts import Document, Published
 from biostudio_doctor.sso.providers import Provider, find, is_issuer
 
-from .sso import not_configured, seconds, surroundings, unreached
+from .egress_one import surroundings
+from .sso import bad_file, not_configured, seconds, unreached, unusable
 from .sso_oidc_keys import judge_keys
 from .sso_oidc_words import not_had
+
+if TYPE_CHECKING:
+    from biostudio_doctor.probes.path import Surroundings
 
 _KEY = 'ca_file in the table [checks."egress.hosts"]'
 
@@ -33,6 +38,7 @@ class ProvidersFacts(Struct, frozen=True):
     """All providers, in the order in which they are named."""
 
     asked: tuple[AskedProvider, ...] = ()
+    problem: str = ""  # why none was asked
 
 
 class SsoProviders(Check[ProvidersFacts]):
@@ -63,12 +69,19 @@ class SsoProviders(Check[ProvidersFacts]):
     def observe(self, host: Host) -> ProvidersFacts | Awaitable[ProvidersFacts]:
         names = dict.fromkeys(self.context.config.sso.providers)
         providers = [find(name) for name in names]
-        return self._ask_all(providers, host) if providers else ProvidersFacts()
+        if not providers:
+            return ProvidersFacts()
+        try:
+            around = surroundings(self.context, host)
+        except OSError as error:
+            return ProvidersFacts(problem=bad_file(error))
+        return self._ask_all(providers, around, host)
 
-    async def _ask_all(self, providers: Sequence[Provider], host: Host) -> ProvidersFacts:
+    async def _ask_all(
+        self, providers: Sequence[Provider], around: Surroundings, host: Host
+    ) -> ProvidersFacts:
         import anyio
 
-        around = surroundings(self.context, host, None)
         allowed = seconds(self.context, self.timeout.total_seconds())
         reached: dict[str, dict[str, Document]] = {one.name: {} for one in providers}
         published: dict[str, Published] = {}
@@ -97,6 +110,10 @@ class SsoProviders(Check[ProvidersFacts]):
         )
 
     def judge(self, facts: ProvidersFacts, requirements: Requirements) -> Iterator[Finding]:
+        if facts.problem:
+            for name in dict.fromkeys(self.context.config.sso.providers):
+                yield unusable(find(name).title, facts.problem, _KEY)
+            return
         if not facts.asked:
             yield not_configured("sign-in provider", "providers", 'sso.providers = ["github"]')
             return

@@ -91,7 +91,8 @@ def _bad_place(parts: SplitResult, host: str, port: int | None, config: Config) 
     if host.endswith(".") and not config.domain.endswith("."):
         return "a dot stands after the host name, and providers compare it letter by letter"
     if as_ascii(host) != as_ascii(config.domain):
-        return f"its host is {host}, and BioStudio's is {config.domain}"
+        encoded = "" if host.isascii() else f" (in DNS {as_ascii(host)})"  # lookalikes
+        return f"its host is {host}{encoded}, and BioStudio's is {config.domain}"
     served = config.ports.https if parts.scheme == "https" else config.ports.http
     usual = 443 if parts.scheme == "https" else 80
     if (port or usual) not in (served, usual):

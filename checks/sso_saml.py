@@ -18,7 +18,8 @@ from biostudio_doctor.sso import shown
 from biostudio_doctor.sso.facts import Document, Metadata
 
 from .datasources import subjects
-from .sso import bad_authorities, not_configured, seconds, surroundings, unusable
+from .egress_one import surroundings
+from .sso import bad_file, not_configured, seconds, unusable
 
 _FILES_SECONDS = 3.0
 
@@ -110,7 +111,7 @@ class SsoSaml(Check[SamlFacts]):
         try:
             around = surroundings(self.context, host, provider.ca_file)
         except OSError as error:
-            return structs.replace(asked, problem=bad_authorities(error, provider.ca_file))
+            return structs.replace(asked, problem=bad_file(error))
         document, data = await documents.fetch(
             provider.metadata,
             around,

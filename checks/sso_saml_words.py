@@ -14,7 +14,7 @@ from biostudio_doctor.check import Context
 from biostudio_doctor.model import Finding, Remedy, Status
 from biostudio_doctor.sso.facts import Entity, Metadata
 
-from .sso import INSTALL_EXTRA, is_harmless, named, unfetched
+from .sso import INSTALL_EXTRA, ONE_PROVIDER, is_harmless, named, unfetched
 from .sso_expiry import expiry
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _KEY = "ca_file under [[sso.saml]]"
 #: Bindings by which browsers are sent to sign in (saml-bindings-2.0-os, 3.4 and 3.5).
 _USUAL = ("HTTP-Redirect", "HTTP-POST")
 #: How long before their end metadata must have been replaced: a file by hand, others by themselves.
-_FILE_LEAD, _FETCHED_LEAD = timedelta(days=30), timedelta(days=2)
+_FILE_LEAD, _FETCHED_LEAD = timedelta(days=30), timedelta(days=1)
 _AGAIN = (
     "Get the provider's current metadata (of one identity provider, in XML) from its "
     "administration page, and name them under [[sso.saml]]."
@@ -74,6 +74,15 @@ def _not_had(name: str, asked: AskedMetadata) -> Finding | None:
         return unfetched(name, "the SAML metadata", document, "xml", _KEY)
     if not document or not asked.refused:
         return None
+    if asked.refused == "too-large":  # that limit is ours
+        return Finding(
+            Status.ERROR,
+            name,
+            f"{name} was not judged: {document.problem}.",
+            observed=f"{document.length} bytes or more",
+            remedy=Remedy(ONE_PROVIDER),
+            cause="sso.too-large",
+        )
     return Finding(
         Status.FAIL,
         name,
@@ -229,16 +238,28 @@ def _certificates(name: str, entity: Entity, now: datetime, context: Context) ->
     ]
     good = any(finding.status is Status.PASS for _, finding in judged)
     for number, (one, finding) in enumerate(judged, 1):
-        status = Status.WARN if good and finding.status is Status.FAIL else finding.status
-        yield structs.replace(finding, subject=f"{name} certificate {number}", status=status)
+        replaced = good and finding.status is not Status.PASS
+        yield structs.replace(
+            _replaced(finding) if replaced else finding, subject=f"{name} certificate {number}"
+        )
         if _is_weak(one):
             yield _weak(f"{name} key {number}", entity, one)
 
 
 _RENEW = Remedy(
     "Ask whoever runs the provider for metadata with its next certificate, and load them on "
-    "BioStudio's dashboard before this one ends: both can stand there side by side."
+    "BioStudio's dashboard, best before this one ends: both can stand there side by side."
 )
+_REPLACED = Remedy(
+    "Another certificate stands beside it and is good, as while a provider changes them. See that "
+    "BioStudio's dashboard has these same metadata; once this one has ended, have the provider "
+    "take it out."
+)
+
+
+def _replaced(finding: Finding) -> Finding:
+    status = Status.WARN if finding.status is Status.FAIL else finding.status
+    return structs.replace(finding, status=status, remedy=_REPLACED)
 
 
 def _is_weak(certificate: CertificateFacts) -> bool:
@@ -300,8 +321,8 @@ _FRESH_FILE = (
     "still, name their address instead of a file."
 )
 _FRESH = (
-    "Whoever runs the provider must publish metadata anew: what should renew them has stopped. "
-    "BioStudio refuses the provider once they have ended."
+    "Whoever publishes them must do so anew: what should renew them seems to have stopped. "
+    "Software that goes by this date refuses the provider once they have ended."
 )
 
 

@@ -121,6 +121,7 @@ def test_the_template_is_valid_and_changes_nothing(tmp_path: Path) -> None:
             "[[datasources.s3]]\nbucket='a'\nsecret_key = 'canary-4711'",
             "secret_key: expected { file",
         ),
+        ("certificates = ['/a', {at = '/a', key = '/b'}]", "certificates: '/a' stands there twice"),
         ("bioproxy = ''", "bioproxy: expected a name or an IP address, not nothing"),
         ("bioproxy = 'http://a'", "bioproxy: 'http://a' is no name or IP address"),
         (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biostudio_doctor.endpoints import check_watched, parse, public, watched
+from biostudio_doctor.endpoints import check_watched, is_loopback, parse, public, watched
 
 
 @pytest.mark.parametrize(
@@ -95,3 +95,21 @@ def test_what_cannot_be_watched_is_named_without_secrets(name: str) -> None:
         check_watched(name.replace("{}", secret))
     assert secret not in str(caught.value) and str(caught.value).isprintable()
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("localhost", True), ("LOCALHOST", True), ("127.0.0.1", True), ("127.9.9.9", True),
+        ("::1", True), ("::1%lo", True), ("::ffff:127.0.0.1", True), ("0.0.0.0", False),
+        ("::", False), ("10.0.0.1", False), ("::ffff:10.0.0.1", False), ("", False),
+        ("localhost.lab", False), ("127.0.0.1.lab", False), ("fe80::1%eth0", False),
+    ],
+)  # fmt: skip
+def test_loopback(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
+
+
+@given(st.text())
+def test_loopback_never_raises(host: str) -> None:
+    is_loopback(host)

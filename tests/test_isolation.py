@@ -116,6 +116,25 @@ def test_a_broken_check_is_one_error_finding(faulty: Path, check_id: str, said: 
     assert done.returncode == 3
 
 
+def test_what_a_run_does_not_ask_is_not_imported(faulty: Path) -> None:
+    """Both cannot be imported, which nobody notices where they are not asked."""
+    checks = ("faulty.later", "faulty.far", "faulty.waits", "--output", "json")
+    found = results(doctor("check", *checks, "--offline", site=faulty))
+    later, far = found["faulty.later"], found["faulty.far"]
+    assert later["status"] == far["status"] == "skip"
+    assert "is asked in the phase running" in str(later["findings"])
+    assert "needs the network, and --offline was given" in str(far["findings"])
+    found = results(doctor("check", *checks, "--phase", "running", site=faulty))
+    for name in ("faulty.later", "faulty.far"):
+        assert "cannot be imported: RuntimeError" in str(found[name]["findings"])
+
+
+def test_a_check_in_the_wrong_group_is_told(faulty: Path) -> None:
+    checks = ("faulty.misplaced", "--phase", "running", "--output", "json")
+    found = results(doctor("check", *checks, site=faulty))["faulty.misplaced"]
+    assert "is listed in an entry-point group that its phases" in str(found["findings"])
+
+
 def test_what_a_plug_in_prints_does_not_spoil_the_report(faulty: Path) -> None:
     done = doctor("check", "faulty.prints", "--output", "json", site=faulty)
     assert results(done)["faulty.prints"]["status"] == "pass" and "noise" not in done.stdout

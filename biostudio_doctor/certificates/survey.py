@@ -182,12 +182,14 @@ class _Looking:
         if not trusted:
             code, problem = (asked.verify_code, asked.verify_error) if asked else (0, "")
             return Trust(trusted=False, code=code, problem=problem)
-        if chain.leaf.self_signed:
+        if chain.leaf.self_signed or not chain.above:  # OpenSSL may know more authorities
             return Trust(trusted=True)
         if not asked:
             problem = verification.path_problem(loaded, chain, store, now)
             if problem == verification.NOT_FOR_SERVERS:  # every client asks for that
                 return Trust(trusted=False, code=_NOT_FOR_SERVERS, problem=problem)
+        if any(chain.certificates[at].is_signed_weakly for at in chain.path):
+            return Trust(trusted=True, weak=True)
         strict = verification.strict_problem(loaded, chain, store, now)
         return Trust(trusted=True, strict="" if _is_told(seen, chain, strict, now) else strict)
 
@@ -211,11 +213,9 @@ class _Looking:
 
 
 def _is_told(seen: Watched, chain: Chain, strict: str, now: datetime) -> bool:
-    """Other checks say the same: certificate.name, .expiry or .key."""
+    """Other checks say the same: certificate.name or .expiry."""
     from biostudio_doctor.certificates.verification import NO_NAMES
 
-    return (
-        (strict == NO_NAMES and bool(seen.names))
-        or (chain.anchor_until is not None and chain.anchor_until <= now)
-        or any(one.is_signed_weakly for one in (chain.certificates[at] for at in chain.path))
+    return (strict == NO_NAMES and bool(seen.names)) or (
+        chain.anchor_until is not None and chain.anchor_until <= now
     )

@@ -43,6 +43,7 @@ class Trust(Struct, frozen=True, kw_only=True):
     trusted: bool
     code: int = 0  # X509_V_ERR_... of OpenSSL, where it was asked
     problem: str = ""  # the same in words that follow "it"
+    weak: bool = False  # by a signature that anybody could forge, SHA-1 or MD5
     strict: str = ""  # why a verifier that takes the rules to the letter refuses it
 
 

@@ -57,8 +57,16 @@ async def reach(url: str, around: Surroundings, *, timeout: float) -> Document:
         there = target(url)
     except ValueError as error:
         return Document(url=shown(url), problem=str(error))
-    path = await paths.probe(there, around, timeout=timeout)
+    path = _without_bodies(await paths.probe(there, around, timeout=timeout))
     return Document(url=shown(url), path=path, left_at=_left_at(path))
+
+
+def _without_bodies(path: Path) -> Path:
+    """By mistake there may be a private key in them, and facts go into reports."""
+    if not path.exchange:
+        return path
+    hops = tuple(structs.replace(hop, first="") for hop in path.exchange.hops)
+    return structs.replace(path, exchange=structs.replace(path.exchange, hops=hops))
 
 
 async def fetch(

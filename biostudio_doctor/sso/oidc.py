@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from biostudio_doctor.probes.failures import one_line
+from biostudio_doctor.sso import without_user
 from biostudio_doctor.sso.facts import Discovery, Key, Keys
 
 WELL_KNOWN = "/.well-known/openid-configuration"
@@ -32,6 +33,7 @@ _CURVES = {"P-256": ("ES256",), "P-384": ("ES384",), "P-521": ("ES512",),
            "secp256k1": ("ES256K",), "Ed25519": ("EdDSA", "Ed25519"),
            "Ed448": ("EdDSA", "Ed448")}  # fmt: skip
 LEAST_BITS = 2048  # of RSA (RFC 7518, 3.3)
+_MOST_BITS = 16384  # of RSA: OpenSSL verifies by none that is longer
 _PUBLIC = ("kty", "n", "e", "crv", "x", "y")
 _PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
 
@@ -68,7 +70,7 @@ def read_discovery(data: bytes) -> Discovery:
 
     return Discovery(
         issuer=_as_it_is(document.get("issuer")) or text("issuer"),
-        endpoints={name: found for name in _ENDPOINTS if (found := text(name))},
+        endpoints={name: without_user(found) for name in _ENDPOINTS if (found := text(name))},
         missing=tuple(name for name in _REQUIRED if document.get(name) in (None, "", [])),
         response_types=texts("response_types_supported"),
         grant_types=texts("grant_types_supported") or _WHEN_LEFT_OUT,
@@ -156,6 +158,8 @@ def _misfits(key: Key, bits: int, found: Mapping[str, Any]) -> Iterator[str]:
         yield "its key_ops are without 'verify'"
     if key.kind == "RSA" and bits < LEAST_BITS:
         yield f"RSA of {bits} bits is too short"
+    if key.kind == "RSA" and bits > _MOST_BITS:
+        yield f"RSA of {bits} bits is longer than programs verify by ({_MOST_BITS})"
     known = _RSA if key.kind == "RSA" else _CURVES.get(key.curve, ())
     if not known:
         yield f"keys on the curve '{key.curve}' sign no tokens"

@@ -88,7 +88,8 @@ def find(text: str) -> Provider:
 
 
 _EXAMPLES = {
-    "domain": "such as okta=example.okta.com",
+    "domain": "such as okta=example.okta.com (name a custom authorization server under "
+    "[[sso.oidc]])",
     "tenant": "such as azuread=contoso.onmicrosoft.com",
 }
 

@@ -109,6 +109,12 @@ def test_the_authorities_are_those_of_egress_hosts(lab: Lab) -> None:
     assert finding.status is Status.FAIL and finding.cause.startswith("tls.")
 
 
+def test_authorities_that_cannot_be_had_are_named(lab: Lab) -> None:
+    with Peer(https(lab.server)) as peer, pytest.raises(OSError, match=r"nowhere\.pem") as raised:
+        lab.finding(peer.port, ca_file="/nowhere.pem")
+    assert str(raised.value.filename).endswith("/nowhere.pem")
+
+
 def test_it_can_be_taken_out(lab: Lab) -> None:
     table = {"egress.hosts": {"remove": ["studio.bioturing.com"]}}
     check = ActivationServer(context(checks=table))

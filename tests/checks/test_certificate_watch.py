@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -142,6 +145,26 @@ def test_what_openssl_has_trusted_is_complete() -> None:
     """It may know more authorities than the bundle of the system holds, as by SSL_CERT_FILE."""
     held = Held(name="x:443", chain=missing(""), trusted=True)
     assert judge(CertificateChain(context()), seen(held))["x:443"].status is Status.PASS
+
+
+def test_authorities_that_only_openssl_knows(tmp_path: Path) -> None:
+    """In a process of its own: OpenSSL looks at SSL_CERT_FILE when its contexts are made."""
+    p = Pki()
+    (tmp_path / "root.pem").write_bytes(p.root.pem)
+    with Peer(tls(server_context(tmp_path, p.good, p.sub))) as peer:
+        config = tmp_path / "doctor.toml"
+        at = f'{{ at = "127.0.0.1:{peer.port}", server_name = "studio.lab" }}'
+        config.write_text(f"certificates = [{at}]\n")
+        checks = ("certificate.chain", "certificate.trust", "certificate.name")
+        done = subprocess.run(
+            [sys.executable, "-m", "biostudio_doctor", "check", *checks, "--output", "json",
+             "--config", str(config)],
+            env={**os.environ, "SSL_CERT_FILE": str(tmp_path / "root.pem")},
+            capture_output=True, check=False, timeout=60,
+        )  # fmt: skip
+    found = [one["status"] for result in json.loads(done.stdout)["results"]
+             for one in result["findings"]]  # fmt: skip
+    assert found == ["pass"] * 3
 
 
 def test_rules_are_named_and_not_numbered(make_host: MakeHost) -> None:

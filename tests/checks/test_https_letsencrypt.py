@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biostudio_doctor import config as configuration
+from biostudio_doctor.checks import https_letsencrypt as module
 from biostudio_doctor.checks.https_letsencrypt import HttpsLetsencrypt, LetsencryptSettings
 from biostudio_doctor.checks.https_letsencrypt_caa import permission
 from biostudio_doctor.checks.https_letsencrypt_facts import LetsencryptFacts, Outside, read_report
@@ -28,6 +29,7 @@ from biostudio_doctor.probes import Failure, caa
 from biostudio_doctor.probes.results import Answer, Caa, CaaAnswer, Path, Proxy, Route
 from tests.conftest import MakeHost, context, judge, report
 from tests.lab.names import DnsReply, name_server
+from tests.lab.network import free_port
 from tests.lab.paths import facts as egress_facts
 from tests.lab.paths import reached, unconnected
 
@@ -215,6 +217,7 @@ TREES: dict[str, tuple[dict[str, tuple[str, ...] | str], str, str]] = {
         {"acme.org": ('0 issue "LetsEncrypt.org"',)}, "spelling", "acme.org"),
     "critical and known": ({"acme.org": ('128 issue "letsencrypt.org"',)}, "permitted", "acme.org"),
     "critical and unknown": ({"acme.org": (LE, '128 tbs "x"')}, "critical", "acme.org"),
+    "critical, for mail": ({"acme.org": (LE, '128 issuemail ";"')}, "permitted", "acme.org"),
     "critical by the wrong bit": ({"acme.org": (LE, '1 tbs "x"')}, "critical", "acme.org"),
     "unknown": ({"acme.org": (LE, '0 issuemail ";"')}, "permitted", "acme.org"),
     "unknown only": ({"acme.org": ('0 issuemail ";"',)}, "free", "acme.org"),
@@ -381,6 +384,12 @@ ADDRESSES: dict[str, tuple[LetsencryptFacts, dict[str, Any], dict[str, tuple[str
     "IPv6, stated in another notation": (
         gathered(OURS, ELSEWHERE6), {"public_addresses": ["2001:0DB8:9:0:0:0:0:9"]},
         {"IPv4": ("pass", ""), "IPv6": ("pass", "")}),
+    "both families behind a load balancer": (
+        gathered(ELSEWHERE, ELSEWHERE6, ours=(LAN,)), {},
+        {"IPv4": ("error", "https.behind-nat"), "IPv6": ("error", "https.behind-nat")}),
+    "only one of them stated": (
+        gathered(ELSEWHERE, ELSEWHERE6, ours=(LAN,)), {"public_addresses": [ELSEWHERE]},
+        {"IPv4": ("pass", ""), "IPv6": ("fail", "https.ipv6")}),
     "addresses of guests do not count": (
         gathered(OURS, own=own(OURS, guests=True)), {}, {"IPv4": ("error", "https.behind-nat")}),
     "our own are unknown": (
@@ -551,6 +560,25 @@ def test_the_issuer() -> None:
     assert issuer(reached(ISSUER), proxied).status is Status.PASS
     both = issuer(blocked, msgspec.structs.replace(blocked, route=PROXIED))
     assert both.cause == "tcp.dropped"
+
+
+def test_a_proxy_that_cannot_be_used_hides_nothing_else(
+    make_host: MakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = msgspec.structs.replace(module.ISSUER, host="127.0.0.1", port=free_port())
+    monkeypatch.setattr(module, "ISSUER", here)
+    for unusable in ({"proxy_login_file": "/nowhere"}, {"ca_file": "/nowhere"}):
+        table = {"egress.hosts": {"proxy": "http://127.0.0.1:9", **unusable}}
+        asked = HttpsLetsencrypt(
+            context(
+                domain=DOMAIN, https={"method": "letsencrypt"}, timeout=3, checks=table,
+            ),
+            LetsencryptSettings(),
+        )  # fmt: skip
+        facts: Any = asked.observe(make_host({"/etc/resolv.conf": ""}))
+        found = asyncio.run(facts)
+        assert found.direct and not found.by_proxy
+        assert judge(asked, found)["name"].status is Status.PASS
 
 
 def test_facts_are_carried_by_a_bundle() -> None:

@@ -176,10 +176,10 @@ def test_whom_the_remedy_lets_in() -> None:
     second = structs.replace(LAN, address="172.20.0.5", network="172.20.0.0/16")
     other = structs.replace(PUBLIC, address="2001:db8::2", network="2001:db8::/64")
     bridge = structs.replace(LAN, interface="docker0", network="172.17.0.0/16", guests=True)
-    verdicts = (*reach(to=PUBLIC.address), verdict("peer", "accept", address="10.77.0.1"))
-    facts = look(verdicts, addresses=(LAN, second, PUBLIC, other, bridge))
+    facts = look(reach(to=PUBLIC.address), addresses=(LAN, second, PUBLIC, other, bridge))
     machine = structs.replace(DEBIAN, systemd=False)
-    remedy = found(facts, machine, phase="preinstall")["ports for the LAN"].remedy
+    every = found(facts, machine, phase="preinstall", nodes=["10.77.0.1", "node-b"])
+    remedy = every["ports for the LAN"].remedy
     assert remedy and remedy.commands[1] == "nft -f /etc/biostudio-lan.nft"
     for rule in (
         'iifname "eth0" ip saddr != { 10.9.0.0/24, 172.20.0.0/16, 10.77.0.1 } ct state new',

@@ -277,6 +277,8 @@ def test_a_document_out_of_a_cache_is_no_wrong_clock(trusted: Any, site: Site) -
         ("https://studio.lab/cb ", {"domain": "studio.lab"}, "blanks"),
         ("https://other.lab/cb", {"domain": "studio.lab"}, "its host is other.lab"),
         ("https://10.0.0.1/cb", {"domain": "studio.lab"}, "its host is 10.0.0.1"),
+        # a Cyrillic letter that looks like an i
+        ("https://stud\u0456o.lab/cb", {"domain": "studio.lab"}, "(in DNS xn--studo-q2e.lab), and"),
         ("http://studio.lab/cb", {"domain": "studio.lab"}, "begins with http://"),
         ("https://studio.lab:8443/cb", {"domain": "studio.lab"}, "its port is 8443"),
         ("https://studio.lab/cb#x", {"domain": "studio.lab"}, "has a '#'"),
@@ -291,6 +293,13 @@ def test_redirect_uris(uri: str, config: Any, words: str) -> None:
     found = ask(None, _NONE, redirect_uri=uri, **config)["redirect URI"]
     assert found.status is (Status.FAIL if words else OK)
     assert words in found.summary and "hush" not in repr(found)
+
+
+def test_nothing_of_what_is_published_is_kept_as_it_is(trusted: Any, site: Site) -> None:
+    """A private half stands in the first bytes of a key set; `ask` looks for the word."""
+    site.json("/keys", {"keys": [{"d": "hush", **RSA}]})
+    found = ask(trusted, site.url)["keys"]
+    assert (found.status, found.cause) == (Status.FAIL, "sso.private-key")
 
 
 def test_redirect_uris_that_cannot_be_compared() -> None:

@@ -98,6 +98,16 @@ def test_one_without_a_discovery_document(lab: Lab) -> None:
     assert {one.status for one in found.values()} == {OK}
 
 
+def test_authorities_that_cannot_be_had(lab: Lab) -> None:
+    for file, words in (("/nowhere/ca.pem", "No such file"), (__file__, "no certificate")):
+        lab.ca_file = file
+        found = lab.ask()[""]
+        assert (found.status, found.cause) == (Status.ERROR, "sso.configuration")
+        assert file in found.summary and words in found.summary
+        assert "egress.hosts" in str(found.remedy)
+    assert not lab.own.requests
+
+
 def test_what_this_host_needs_and_what_others_need(lab: Lab) -> None:
     gone = f"127.0.0.1:{free_port()}"
     own = lab.ask(server=[f"https://{gone}/token"])[gone]
@@ -169,6 +179,7 @@ def test_names_that_are_known(name: str) -> None:
         ("okta=example", "expected okta=DOMAIN"),
         ("okta=https://example.okta.com", "expected okta=DOMAIN"),
         ("okta=a.b/c", "expected okta=DOMAIN"),
+        ("okta=id.example.org/oauth2/default", "authorization server under [[sso.oidc]]"),
         ("azuread=a b", "expected azuread=TENANT"),
         ("github=me", "takes no value"),
     ],

@@ -134,7 +134,8 @@ _BOMB = '<!DOCTYPE a [<!ENTITY x "y">]>'
         (_BOMB + GOOD, "", "fail", "document-type", "DOCTYPE"),
         (f"<!DOCTYPE a SYSTEM 'file:///etc/passwd'>{GOOD}", "", "fail", "document-type",
          "read files"),
-        (GOOD + " " * (2 << 20), "", "fail", "too-large", "2 MiB"),
+        (GOOD + " " * (2 << 20), "", "error", "too-large",
+         "was not judged: it is larger than 2 MiB"),
         (idp.service(), "entity", "fail", "no-provider", "describes a service that users sign in"),
         (idp.entity(_KEYED, id=""), "entity", "fail", "no-provider", "it has no name"),
         (idp.entity(_KEYED, protocols="urn:oasis:names:tc:SAML:1.1:protocol"), "entity", "fail",
@@ -227,11 +228,24 @@ def test_entities_to_the_letter(of: Any) -> None:
 def test_bad_addresses(trusted: Any, site: Site, reply: Reply, cause: str) -> None:
     site.replies["/m"] = reply
     (finding,) = ask(f"{site.url}/m", ca_file=trusted[1]).values()
-    assert (finding.status, finding.cause) == (Status.FAIL, f"sso.{cause}")
+    status = Status.ERROR if cause == "too-large" else Status.FAIL  # that limit is ours
+    assert (finding.status, finding.cause) == (status, f"sso.{cause}")
+
+
+def test_a_certificate_that_the_next_one_replaces(of: Any) -> None:
+    old, soon = make("old", days=(-900, -5)), make("soon", days=(-1000, 12))
+    for first in (old, soon):
+        found = of(idp.entity(key_descriptor(first) + _KEYED))
+        assert found["certificate 2"].status is OK
+        ending = found["certificate 1"]
+        assert ending.status is Status.WARN and "these same metadata" in str(ending.remedy)
+    alone = of(idp.entity(key_descriptor(old)))["certificate 1"]
+    assert alone.status is Status.FAIL and "its next certificate" in str(alone.remedy)
 
 
 def test_fetched_metadata_may_end_sooner(trusted: Any, site: Site) -> None:
-    for days, status in ((7, OK), (1, Status.WARN)):
+    """Federations publish such as last two days only, anew every hour."""
+    for days, status in ((7, OK), (1.9, OK), (0.9, Status.WARN)):
         text = idp.entity(_KEYED, attributes=f' validUntil="{when(days=days)}"')
         site.replies["/m"] = Reply(text.encode())
         assert ask(f"{site.url}/m", ca_file=trusted[1])["validity"].status is status

@@ -56,7 +56,7 @@ def test_rights(postgresql: servers.Postgresql) -> None:
 @pytest.mark.parametrize("first", [CLEARTEXT, SCRAM], ids=["asks for it", "changes its mind"])
 def test_the_password_does_not_travel_readable(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A made server: it wants the password itself, at once or only of libpq."""
-    monkeypatch.setattr(postgresql, "_is_this_host", lambda _address: False)
+    monkeypatch.setattr(postgresql, "is_loopback", lambda _address: False)
     heard: list[bytes] = []
     wanted = [first, CLEARTEXT]
 

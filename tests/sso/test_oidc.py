@@ -116,6 +116,7 @@ def test_a_good_document() -> None:
         (rsa_key(key_ops=["encrypt"]), "key_ops"),
         (rsa_key(key_ops=["verify"]), ""),
         (rsa_key(1024), "RSA of 1024 bits is too short"),
+        (rsa_key(n="_" * 3000), "RSA of 18000 bits is longer than"),
         (ec_key(y="AAAA"), "cannot be read"),
         (ec_key(crv="P-999"), "cannot be read"),
         (rsa_key(n=None), "cannot be read"),
@@ -138,6 +139,12 @@ def test_nothing_of_a_private_key_is_kept() -> None:
     key = {**ec_key(), "d": hidden}
     found = oidc.read_keys(json.dumps({"keys": [key]}).encode())
     assert found.keys[0].private and hidden not in repr(found)
+
+
+def test_no_login_in_an_address_is_kept() -> None:
+    told = discovery("https://idp.lab", jwks_uri="https://me:hush@idp.lab/keys")
+    found = oidc.read_discovery(json.dumps(told).encode())
+    assert found.endpoints["jwks_uri"] == "https://...@idp.lab/keys" and "hush" not in repr(found)
 
 
 def test_where_documents_are() -> None:

@@ -61,7 +61,8 @@ class _Judge:
 
     def __init__(self, host: Host, own: Sequence[Address], rules: RuleSets) -> None:
         self._host = host
-        self._own = own
+        self._own = frozenset(ip_address(address.address) for address in own)
+        self._lans = frozenset(address.network for address in own if not address.is_ipv6)
         self._networks = sorted(
             ((ip_network(address.network), address.interface) for address in own),
             key=lambda pair: -pair[0].prefixlen,
@@ -87,12 +88,12 @@ class _Judge:
 
     def _packet(self, call: Call, port: int) -> Packet:
         return Packet(
-            source=ip_address(call.address),
-            destination=ip_address(call.to),
+            source=_parsed(call.address),
+            destination=_parsed(call.to),
             port=port,
             interface=call.interface,
-            own=frozenset(ip_address(address.address) for address in self._own),
-            networks=frozenset(a.network for a in self._own if not a.is_ipv6),
+            own=self._own,
+            networks=self._lans,
         )
 
     def _route(self, packet: Packet) -> Packet:
@@ -132,6 +133,9 @@ class _Judge:
             return _verdict(call, "accept", outcome=passed[0])
         action: Verb = "drop" if refused[0].action == "drop" else "reject"
         return _verdict(call, action, by=refused[0].rule, outcome=refused[0])
+
+
+_parsed = cache(ip_address)
 
 
 def _verdict(call: Call, action: Verb, *, by: str = "", outcome: Outcome | None = None) -> Verdict:

@@ -11,7 +11,7 @@ from biostudio_doctor.model import Finding, Status
 from tests.conftest import context, judge
 from tests.host.firewall.test_truth import compare
 from tests.lab import engines, walls
-from tests.lab.managers import Docker, Firewalld, Ufw
+from tests.lab.managers import DOCKER_NFT, Docker, Firewalld, Ufw
 from tests.lab.walls import PEER, Wall
 
 pytestmark = pytest.mark.skipif(bool(walls.why_not()), reason=str(walls.why_not()))
@@ -146,42 +146,6 @@ def test_plain_iptables_is_mended(wall: Wall, kind: str) -> None:
         given=IPTABLES.replace("COMMIT", "-A INPUT -p ipv6-icmp -j ACCEPT\nCOMMIT"),
     )
     mended(wall, lambda command: wall.run("sh", "-c", command), ("80 (http)", "5432 (postgresql)"))
-
-
-#: As Docker 29 writes it with "firewall-backend": "nftables" for `docker run -p 80:5432`; made
-#: after its documentation, since the engine here is an older one.
-DOCKER_NFT = """table ip docker-bridges {
-    map filter-forward-in-jumps { type ifname : verdict
-        elements = { "docker0" : jump filter-forward-in__docker0 }
-    }
-    map filter-forward-out-jumps { type ifname : verdict
-        elements = { "docker0" : jump filter-forward-out__docker0 }
-    }
-    chain filter-FORWARD { type filter hook forward priority filter; policy accept;
-        oifname vmap @filter-forward-in-jumps
-        iifname vmap @filter-forward-out-jumps
-    }
-    chain nat-PREROUTING { type nat hook prerouting priority dstnat; policy accept;
-        fib daddr type local counter jump nat-prerouting-and-output
-    }
-    chain nat-prerouting-and-output {
-        iifname != "docker0" tcp dport 80 counter dnat to 172.17.0.2:5432 comment "DNAT"
-        iifname != "docker0" tcp dport 443 counter dnat to 172.17.0.2:6379 comment "DNAT"
-    }
-    chain raw-PREROUTING { type filter hook prerouting priority raw; policy accept;
-        ip daddr 172.17.0.2 iifname != "docker0" counter drop comment "DROP DIRECT ACCESS"
-    }
-    chain filter-forward-in__docker0 {
-        ct state established,related counter accept
-        iifname "docker0" counter accept comment "ICC"
-        ip daddr 172.17.0.2 tcp dport 5432 counter accept
-        counter drop comment "UNPUBLISHED PORT DROP"
-    }
-    chain filter-forward-out__docker0 {
-        ct state established,related counter accept
-        counter accept comment "OUTGOING"
-    }
-}"""
 
 
 def test_docker_with_nftables(wall: Wall) -> None:

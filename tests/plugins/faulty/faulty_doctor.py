@@ -36,6 +36,12 @@ class JudgeRaises(_Faulty):
         raise KeyError("second")
 
 
+class Misplaced(_Faulty):
+    """Listed among those of the phase running, and asked in both."""
+
+    id = "faulty.misplaced"
+
+
 class Exits(_Faulty):
     id = "faulty.exits"
 
