@@ -76,6 +76,11 @@ class Check(Generic[FactsT]):
         self.context = context
         self.settings: Any = self.Settings() if settings is None else settings
 
+    @property
+    def allowed_seconds(self) -> float:
+        """How long this check may take: as the run was told for all checks, or its own timeout."""
+        return self.context.config.timeout or self.timeout.total_seconds()
+
     def observe(self, host: Host) -> FactsT | Awaitable[FactsT]:
         """Gather the facts.
 

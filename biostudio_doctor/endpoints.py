@@ -57,6 +57,17 @@ def parse(text: str, default_port: int | None = None) -> Endpoint:
     return Endpoint(host, int(digits))
 
 
+def is_address(host: str) -> bool:
+    """Whether a host is given by its IP address, be it with a scope, and not by a name."""
+    from ipaddress import ip_address
+
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host, without brackets, is this very one: what is said to it stays here.
 

@@ -47,12 +47,9 @@ class ActivationServer(Check[EgressFacts]):
         endpoint = self._endpoint(self.context.requirements)
         if self._removed(endpoint):
             return EgressFacts(observed_at=datetime.now(UTC), paths=())
-        own = self.timeout.total_seconds()
         with host.doing(f"reach {endpoint.host}"):
             around = egress_one.surroundings(self.context, host)
-            return await egress_one.look(
-                endpoint, around, timeout=self.context.config.timeout or own
-            )
+            return await egress_one.look(endpoint, around, timeout=self.allowed_seconds)
 
     def judge(self, facts: EgressFacts, requirements: Requirements) -> Iterator[Finding]:
         endpoint = self._endpoint(requirements)

@@ -76,7 +76,7 @@ class CertificateRevocation(CertificateCheck[Revocations]):
             import asyncio
 
             own = self.timeout.total_seconds()
-            allowed = _SHARE * min(own, self.context.config.timeout or own)
+            allowed = _SHARE * min(own, self.allowed_seconds)
             left = max(0.0, allowed - (time.monotonic() - started))
             with host.doing("fetch revocation lists"):
                 answers = asyncio.run(_ask(questions, left, seen.observed_at))

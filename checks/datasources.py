@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from ipaddress import ip_address
 from shlex import quote
 from typing import TypeVar
 
 from msgspec import structs
 
 from biostudio_doctor.config import Secret
+from biostudio_doctor.endpoints import is_address
 from biostudio_doctor.host import Host
 from biostudio_doctor.host.patience import bounded
 from biostudio_doctor.model import Finding, Remedy, Status
@@ -66,19 +66,6 @@ def no_secret(subject: str, key: str, problem: str) -> Finding:
     )
 
 
-_REASONS = {
-    "timeout": "nothing came back",
-    "nxdomain": "there is no such name",
-    "unreachable": "there is no way to it",
-}
-
-
-def why_unreached(answer: Answer) -> str:
-    """Why a server could not be reached, in a few words; '' where that is not known."""
-    reason = answer.failure.reason if answer.failure else ""
-    return _REASONS.get(reason) or answer.detail
-
-
 def advice_unreached(answer: Answer, settings: str) -> Remedy:
     """What to do where a server could not be reached; `settings` is where it is configured."""
     if is_address(answer.host):
@@ -91,15 +78,6 @@ def advice_unreached(answer: Answer, settings: str) -> Remedy:
     return Remedy(words, commands, as_root=False)
 
 
-def is_address(host: str) -> bool:
-    """Whether a host is given by its IP address."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 SourceT = TypeVar("SourceT")
 FactsT = TypeVar("FactsT")
 
@@ -107,23 +85,31 @@ FactsT = TypeVar("FactsT")
 def look_at_each(
     host: Host,
     sources: Sequence[SourceT],
-    look: Callable[[Host, SourceT], FactsT],
+    look: Callable[[Host, SourceT, float], FactsT],
+    lost: Callable[[SourceT, OSError], FactsT],
     seconds: float,
     verb: str,
-) -> list[FactsT | OSError]:
+) -> tuple[FactsT, ...]:
     """Look at sources side by side, for libraries and system calls that may never return.
 
-    One that does not come back within `seconds` is a TimeoutError, and the others are not held up.
+    Each is told the `seconds` that it may take. For one that raises OSError, or does not come back
+    in that time, stands what `lost` makes of it; the others are not held up.
     """
     calls = {
-        f"source {number}": partial(_swapped, look, source)
+        f"source {number}": partial(_call, look, source, seconds)
         for number, source in enumerate(sources, 1)
     }
-    return list(bounded(host, calls, seconds, verb).values())
+    outcomes = bounded(host, calls, seconds, verb).values()
+    return tuple(
+        lost(source, outcome) if isinstance(outcome, OSError) else outcome
+        for source, outcome in zip(sources, outcomes, strict=True)
+    )
 
 
-def _swapped(look: Callable[[Host, SourceT], FactsT], source: SourceT, host: Host) -> FactsT:
-    return look(host, source)
+def _call(
+    look: Callable[[Host, SourceT, float], FactsT], source: SourceT, seconds: float, host: Host
+) -> FactsT:
+    return look(host, source, seconds)
 
 
 def subjects(names: Sequence[str]) -> list[str]:

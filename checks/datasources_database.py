@@ -107,7 +107,7 @@ class DatabaseCheck(Check[DatabaseFacts]):
             login = _login(source, host)
         except SecretError as error:
             return Asked(**about, no_secret=str(error))
-        seconds = self.context.config.timeout or self.timeout.total_seconds()
+        seconds = self.allowed_seconds
         target = Target(
             host=source.host,
             port=port,

@@ -9,7 +9,8 @@ from biostudio_doctor import endpoints, text
 from biostudio_doctor.model import Remedy
 from biostudio_doctor.services import Answer
 
-from .datasources import advice_unreached, why_unreached
+from .datasources import advice_unreached
+from .services_words import why_unreached
 
 _SHOWN = 4  # rights to write
 

@@ -91,7 +91,7 @@ class DatasourcesEcosystem(Check[EcosystemFacts]):
         answer = await ecosystem.ask(
             place,
             ca_file=host.path(source.ca_file) if source.ca_file else None,
-            timeout=_SHARE * (self.context.config.timeout or self.timeout.total_seconds()),
+            timeout=_SHARE * self.allowed_seconds,
         )
         return AskedServer(url=place.url, product=product, answer=answer)
 

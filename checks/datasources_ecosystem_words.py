@@ -4,7 +4,8 @@ from biostudio_doctor import text
 from biostudio_doctor.model import Remedy
 from biostudio_doctor.services import Answer
 
-from .datasources import advice_unreached, why_unreached
+from .datasources import advice_unreached
+from .services_words import why_unreached
 
 
 def saying(product: str, url: str, answer: Answer) -> str:

@@ -72,17 +72,8 @@ class DatasourcesGlusterfs(Check[tuple[GlusterFacts, ...]]):
         sources = self.context.config.datasources.glusterfs
         if not sources:
             return ()
-        own = self.timeout.total_seconds()
-        seconds = min(own, self.context.config.timeout or own) * 0.9
-        found = look_at_each(
-            host, sources, partial(_observe, seconds=seconds), seconds, "ask GlusterFS"
-        )
-        return tuple(
-            GlusterFacts(source=source, problem=facts.strerror or str(facts))
-            if isinstance(facts, OSError)
-            else facts
-            for source, facts in zip(sources, found, strict=True)
-        )
+        seconds = min(self.timeout.total_seconds(), self.allowed_seconds) * 0.9
+        return look_at_each(host, sources, _observe, _lost, seconds, "ask GlusterFS")
 
     def judge(
         self, facts: tuple[GlusterFacts, ...], requirements: Requirements
@@ -131,7 +122,11 @@ class DatasourcesGlusterfs(Check[tuple[GlusterFacts, ...]]):
         yield from _pool(wanted, facts)
 
 
-def _observe(host: Host, source: GlusterfsSource, *, seconds: float) -> GlusterFacts:
+def _lost(source: GlusterfsSource, error: OSError) -> GlusterFacts:
+    return GlusterFacts(source=source, problem=error.strerror or str(error))
+
+
+def _observe(host: Host, source: GlusterfsSource, seconds: float) -> GlusterFacts:
     import anyio
 
     from biostudio_doctor.probes.direct import knock

@@ -82,15 +82,8 @@ class DatasourcesNfs(Check[tuple[NfsFacts, ...]]):
         sources = self.context.config.datasources.nfs
         if not sources:
             return ()
-        own = self.timeout.total_seconds()
-        seconds = min(own, self.context.config.timeout or own) * 0.9
-        found = look_at_each(host, sources, partial(_observe, seconds=seconds), seconds, "ask NFS")
-        return tuple(
-            NfsFacts(source=source, problem=facts.strerror or str(facts))
-            if isinstance(facts, OSError)
-            else facts
-            for source, facts in zip(sources, found, strict=True)
-        )
+        seconds = min(self.timeout.total_seconds(), self.allowed_seconds) * 0.9
+        return look_at_each(host, sources, _observe, _lost, seconds, "ask NFS")
 
     def judge(self, facts: tuple[NfsFacts, ...], requirements: Requirements) -> Iterator[Finding]:
         return citing(requirements, self.requirement_ids[0], self._findings(facts))
@@ -137,7 +130,11 @@ class DatasourcesNfs(Check[tuple[NfsFacts, ...]]):
         yield from _options(wanted, mount)
 
 
-def _observe(host: Host, source: NfsSource, *, seconds: float) -> NfsFacts:
+def _lost(source: NfsSource, error: OSError) -> NfsFacts:
+    return NfsFacts(source=source, problem=error.strerror or str(error))
+
+
+def _observe(host: Host, source: NfsSource, seconds: float) -> NfsFacts:
     facts = _ask_server(source, seconds * 0.15)
     if not facts.portmapper:
         facts = structs.replace(facts, exports=exports(host, source.server, seconds * 0.15))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -11,7 +10,7 @@ from msgspec import Struct, structs
 from biostudio_doctor import text
 from biostudio_doctor.check import Check
 from biostudio_doctor.config import S3Source
-from biostudio_doctor.endpoints import is_loopback
+from biostudio_doctor.endpoints import is_address, is_loopback
 from biostudio_doctor.host import Host
 from biostudio_doctor.model import Finding, Remedy, Status
 from biostudio_doctor.requirements import Requirements
@@ -20,7 +19,6 @@ from biostudio_doctor.services.s3_facts import DEFAULT_REGION, Addressed, S3Fact
 
 from .datasources import (
     citing,
-    is_address,
     look_at_each,
     no_secret,
     not_configured,
@@ -79,15 +77,8 @@ class DatasourcesS3(Check[tuple[BucketFacts, ...]]):
         sources = self.context.config.datasources.s3
         if not sources:
             return ()
-        own = self.timeout.total_seconds()
-        seconds = min(own, self.context.config.timeout or own) * 0.9
-        found = look_at_each(host, sources, partial(_observe, seconds=seconds), seconds, "ask S3")
-        return tuple(
-            BucketFacts(source=source, problem=facts.strerror or "", silent=True)
-            if isinstance(facts, OSError)
-            else facts
-            for source, facts in zip(sources, found, strict=True)
-        )
+        seconds = min(self.timeout.total_seconds(), self.allowed_seconds) * 0.9
+        return look_at_each(host, sources, _observe, _lost, seconds, "ask S3")
 
     def judge(
         self, facts: tuple[BucketFacts, ...], requirements: Requirements
@@ -102,7 +93,11 @@ class DatasourcesS3(Check[tuple[BucketFacts, ...]]):
             yield from _judge(one, subject)
 
 
-def _observe(host: Host, source: S3Source, *, seconds: float) -> BucketFacts:
+def _lost(source: S3Source, error: OSError) -> BucketFacts:
+    return BucketFacts(source=source, problem=error.strerror or "", silent=True)
+
+
+def _observe(host: Host, source: S3Source, seconds: float) -> BucketFacts:
     facts = BucketFacts(source=_public(source))
     try:
         from biostudio_doctor.services import s3

@@ -7,6 +7,7 @@ from functools import cached_property
 from msgspec import Struct
 
 from biostudio_doctor.certificates import CertificateFacts
+from biostudio_doctor.endpoints import is_address
 from biostudio_doctor.probes import Phase, Reason
 from biostudio_doctor.probes.results import Answer, Attempt, Download, Hop, Path, SecondLook
 from biostudio_doctor.requirements import Endpoint, Quantity, Requirements
@@ -272,14 +273,3 @@ def is_public_address(address: str) -> bool:
 def _is_local(host: str) -> bool:
     """A name that is this host's by definition (RFC 6761), or an address, which none resolved."""
     return host == "localhost" or host.endswith(".localhost") or is_address(host)
-
-
-def is_address(host: str) -> bool:
-    """Whether it is an IP address, and no name."""
-    from ipaddress import ip_address
-
-    try:
-        ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True

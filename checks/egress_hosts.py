@@ -110,7 +110,7 @@ class EgressHosts(Check[EgressFacts]):
     Settings = EgressSettings
 
     async def observe(self, host: Host) -> EgressFacts:
-        seconds = self.context.config.timeout or self.timeout.total_seconds()
+        seconds = self.allowed_seconds
         started = time.monotonic()
         from biostudio_doctor.probes import dns, path, tcp, tls
 

@@ -6,6 +6,7 @@ of `egress_causes.CAUSES`, so each may take for granted that those before it sai
 
 import re
 
+from biostudio_doctor.endpoints import is_address
 from biostudio_doctor.probes import CUT, Phase, Reason
 from biostudio_doctor.probes.results import Hop, Path, SecondLook, TlsResult
 
@@ -13,7 +14,6 @@ from .egress_facts import (
     Evidence,
     ended,
     family_state,
-    is_address,
     is_public_address,
     is_routed,
     leads_nowhere_public,

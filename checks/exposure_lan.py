@@ -162,7 +162,7 @@ class ExposureLan(Check[ExposureFacts]):
     def _targets(self, facts: ExposureFacts, host: Host) -> list[tuple[str, Target]]:
         """Whom to ask, at an address that others use too: images trust the loopback address."""
         own = self.timeout.total_seconds()
-        share = min(own, self.context.config.timeout or own) / own
+        share = min(own, self.allowed_seconds) / own
         found = []
         for one in self._exposures(facts):
             if one.service in _GUARDED and one.is_bound:

@@ -123,7 +123,7 @@ class HttpsLetsencrypt(Check[LetsencryptFacts]):
 
         from . import egress_one
 
-        seconds = self.context.config.timeout or self.timeout.total_seconds()
+        seconds = self.allowed_seconds
         chosen = self.settings.name_server
         servers = (chosen,) if chosen else dns.name_servers(host)
         facts = LetsencryptFacts(name=name, servers=servers)

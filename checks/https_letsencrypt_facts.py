@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from biostudio_doctor.endpoints import is_address
 from biostudio_doctor.host.addresses import Address
 from biostudio_doctor.probes.results import Answer, CaaAnswer
 
-from .egress_facts import EgressFacts, is_address
+from .egress_facts import EgressFacts
 
 if TYPE_CHECKING:
     from biostudio_doctor.host import Host

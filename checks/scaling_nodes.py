@@ -86,7 +86,7 @@ class ScalingNodes(Check[NodesFacts]):
             name = config.bioproxy or _THIS_HOST
             machines.append(nodes.Machine(name=name, address=where, place="bioproxy", offers=front))
         own = self.timeout.total_seconds()
-        seconds = _SHARE * min(own, config.timeout or own)
+        seconds = _SHARE * min(own, self.allowed_seconds)
         with host.doing(f"ask {text.number(len(machines), 'machine')}"):
             seen = await nodes.look(machines, timeout=seconds)
         return NodesFacts(

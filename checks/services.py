@@ -135,7 +135,7 @@ class ServiceCheck(Check[ServiceFacts]):
 
     def _target(self, address: str, port: int, login: Login | None, host: Host) -> Target:
         settings = self.settings_of_service
-        seconds = self.context.config.timeout or self.timeout.total_seconds()
+        seconds = self.allowed_seconds
         ca_file: str | None = getattr(settings, "ca_file", None)
         return Target(
             host=address,

@@ -168,7 +168,13 @@ def _milliseconds(answer: Answer) -> str:
 
 
 def _reason(answer: Answer) -> str:
+    words = why_unreached(answer)
+    return f": {words}" if words else ""
+
+
+def why_unreached(answer: Answer) -> str:
+    """Why a server could not be reached, in a few words; '' where that is not known."""
     reason = answer.failure.reason if answer.failure else ""
     words = {"timeout": "nothing came back", "nxdomain": "there is no such name",
-             "unreachable": "there is no way to it"}.get(reason, answer.detail)  # fmt: skip
-    return f": {words}" if words else ""
+             "unreachable": "there is no way to it"}  # fmt: skip
+    return words.get(reason, answer.detail)

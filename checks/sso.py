@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from shlex import quote
 
-from biostudio_doctor.check import Context
 from biostudio_doctor.endpoints import Endpoint
 from biostudio_doctor.model import NOT_CONFIGURED, Finding, Remedy, Status
 from biostudio_doctor.probes import wording
@@ -39,9 +38,8 @@ def not_configured(what: str, key: str, example: str) -> Finding:
     )
 
 
-def seconds(context: Context, own: float) -> float:
-    """What asking may take of a check's timeout."""
-    return 0.9 * (context.config.timeout or own)
+#: Of a check's time: what asking may take.
+SHARE = 0.9
 
 
 def unusable(subject: str, problem: str, key: str) -> Finding:

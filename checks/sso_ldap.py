@@ -16,7 +16,7 @@ from biostudio_doctor.model import Finding, Remedy, Status
 from biostudio_doctor.requirements import Requirements
 
 from .certificate_watch import settings
-from .sso import named, not_configured, seconds, unusable
+from .sso import SHARE, named, not_configured, unusable
 from .sso_expiry import expiry
 
 _RENEW = Remedy("Have whoever runs the directory renew its certificate.")
@@ -75,7 +75,7 @@ class SsoLdap(Check[LdapFacts]):
                 tuple(sources.values()),
                 ca_file=settings(self.context).ca_file,
                 offline=False,
-                seconds=seconds(self.context, self.timeout.total_seconds()),
+                seconds=SHARE * self.allowed_seconds,
             )
         return LdapFacts(
             observed_at=seen.observed_at, watched=seen.watched, bad=bad,

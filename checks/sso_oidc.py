@@ -17,7 +17,7 @@ from biostudio_doctor.sso.facts import Document, Published
 
 from .datasources import subjects
 from .egress_one import surroundings
-from .sso import bad_file, not_configured, seconds, unusable
+from .sso import SHARE, bad_file, not_configured, unusable
 
 
 class AskedIssuer(Struct, frozen=True, kw_only=True):
@@ -96,7 +96,7 @@ class SsoOidc(Check[OidcFacts]):
         published, token_endpoint = await asking.ask(
             oidc.discovery_url(provider.issuer),
             around,
-            timeout=seconds(self.context, self.timeout.total_seconds()),
+            timeout=SHARE * self.allowed_seconds,
         )
         return structs.replace(asked, published=published, token_endpoint=token_endpoint)
 

@@ -16,7 +16,7 @@ from biostudio_doctor.sso.facts import Document, Published
 from biostudio_doctor.sso.providers import Provider, find, is_issuer
 
 from .egress_one import surroundings
-from .sso import bad_file, not_configured, seconds, unreached, unusable
+from .sso import SHARE, bad_file, not_configured, unreached, unusable
 from .sso_oidc_keys import judge_keys
 from .sso_oidc_words import not_had
 
@@ -82,7 +82,7 @@ class SsoProviders(Check[ProvidersFacts]):
     ) -> ProvidersFacts:
         import anyio
 
-        allowed = seconds(self.context, self.timeout.total_seconds())
+        allowed = SHARE * self.allowed_seconds
         reached: dict[str, dict[str, Document]] = {one.name: {} for one in providers}
         published: dict[str, Published] = {}
         from biostudio_doctor.sso import asking, documents

@@ -19,7 +19,7 @@ from biostudio_doctor.sso.facts import Document, Metadata
 
 from .datasources import subjects
 from .egress_one import surroundings
-from .sso import bad_file, not_configured, seconds, unusable
+from .sso import SHARE, bad_file, not_configured, unusable
 
 _FILES_SECONDS = 3.0
 
@@ -116,7 +116,7 @@ class SsoSaml(Check[SamlFacts]):
             provider.metadata,
             around,
             limit=saml.SIZE_LIMIT,
-            timeout=seconds(self.context, self.timeout.total_seconds()),
+            timeout=SHARE * self.allowed_seconds,
         )
         asked = structs.replace(asked, document=document)
         return _understood(asked, data) if data else asked

@@ -11,7 +11,6 @@ of the endpoints is silent, which is to cost the bound that `certificates.live` 
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
@@ -23,12 +22,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from tabulate import tabulate
 
 from biostudio_doctor.certificates import live
-from tests.bench_probes import BLACKBOX, Hosts, _wait_for
+from tests.bench_probes import BLACKBOX, Hosts, Timing, exporter
 from tests.lab.network import free_port
 from tests.lab.pki import Pki
 from tests.lab.tls_servers import Site, nginx
@@ -43,15 +41,6 @@ modules:
     timeout: {timeout:g}s
     tcp: {{tls: true, tls_config: {{ca_file: {ca_file}, server_name: studio.lab}}}}
 """
-
-
-class Timing(NamedTuple):
-    """One round."""
-
-    seconds: float
-    found: int  # trusted certificates
-    peak: int  # bytes of memory
-
 
 Look = Callable[[Sequence[str]], Timing]
 
@@ -108,48 +97,6 @@ def _look() -> None:
 
 
 @contextmanager
-def blackbox(ca_file: str, directory: Path) -> Iterator[Look]:
-    """The blackbox exporter, started privately."""
-    port = free_port()
-    config = directory / "blackbox.yml"
-    config.write_text(_MODULE.format(timeout=live.SECONDS, ca_file=ca_file))
-    process = subprocess.Popen(
-        [BLACKBOX, f"--config.file={config}", f"--web.listen-address=127.0.0.1:{port}"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        _wait_for(port)
-
-        def look(endpoints: Sequence[str]) -> Timing:
-            started = time.perf_counter()
-            found = asyncio.run(_ask(port, endpoints))
-            return Timing(time.perf_counter() - started, found, peak(process.pid))
-
-        yield look
-    finally:
-        process.terminate()
-        process.wait()
-
-
-async def _ask(port: int, endpoints: Sequence[str]) -> int:
-    left = list(endpoints)
-
-    async def ask() -> int:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        found = 0
-        while left:
-            query = f"/probe?module=tls&target={left.pop()}"
-            writer.write(f"GET {query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().partition(b"content-length:")[2].split()[0])
-            found += b"probe_success 1\n" in await reader.readexactly(length)
-        writer.close()
-        return found
-
-    return sum(await asyncio.gather(*(ask() for _ in range(live.AT_ONCE))))
-
-
-@contextmanager
 def endpoints(pki: Pki) -> Iterator[list[str]]:
     """HTTPS on so many addresses, all on one port."""
     port = free_port()
@@ -173,7 +120,9 @@ def table(rounds: int, pki: Pki, directory: Path) -> str:
             "check 'certificate.*', all of it": whole_run(ca_file, directory),
         }
         if shutil.which(BLACKBOX):
-            programs["blackbox exporter"] = stack.enter_context(blackbox(ca_file, directory))
+            config = _MODULE.format(timeout=live.SECONDS, ca_file=ca_file)
+            look = exporter(config, "tls", live.AT_ONCE)
+            programs["blackbox exporter"] = stack.enter_context(look)
         places = stack.enter_context(endpoints(pki))
         timings: dict[str, list[Timing]] = {name: [] for name in programs}
         for turn in range(rounds + 1):

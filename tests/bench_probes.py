@@ -40,11 +40,12 @@ class Timing(NamedTuple):
     """One round of one program."""
 
     seconds: float
-    found: int  # listeners, of all
+    found: int  # of all that it was given
     peak: int  # bytes of its memory
 
 
 Prober = Callable[[Sequence[int]], Timing]
+Look = Callable[[Sequence[object]], Timing]
 
 
 @contextmanager
@@ -73,22 +74,22 @@ def ours(worker: Worker) -> Prober:
 
 
 @contextmanager
-def blackbox() -> Iterator[Prober]:
-    """The blackbox exporter, started privately."""
+def exporter(config: str, module: str, at_once: int) -> Iterator[Look]:
+    """The blackbox exporter, started privately; of its targets `at_once` are asked at a time."""
     port = free_port()
     with tempfile.TemporaryDirectory() as directory:
-        config = Path(directory) / "blackbox.yml"
-        config.write_text(f"modules: {{tcp: {{prober: tcp, timeout: {TIMEOUT:g}s}}}}\n")
+        file = Path(directory) / "blackbox.yml"
+        file.write_text(config)
         process = subprocess.Popen(
-            [BLACKBOX, f"--config.file={config}", f"--web.listen-address=127.0.0.1:{port}"],
+            [BLACKBOX, f"--config.file={file}", f"--web.listen-address=127.0.0.1:{port}"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
             _wait_for(port)
 
-            def probe(ports: Sequence[int]) -> Timing:
+            def probe(targets: Sequence[object]) -> Timing:
                 started = time.perf_counter()
-                found = asyncio.run(_ask_blackbox(port, ports))
+                found = asyncio.run(_ask(port, module, targets, at_once))
                 return Timing(time.perf_counter() - started, found, peak(process.pid))
 
             yield probe
@@ -97,15 +98,15 @@ def blackbox() -> Iterator[Prober]:
             process.wait()
 
 
-async def _ask_blackbox(port: int, ports: Sequence[int]) -> int:
+async def _ask(port: int, module: str, targets: Sequence[object], at_once: int) -> int:
     """How many probes succeeded; the connections to it are kept open, as Prometheus does."""
-    left = list(ports)
+    left = list(targets)
 
     async def ask() -> int:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         found = 0
         while left:
-            query = f"/probe?module=tcp&target=127.0.0.1:{left.pop()}"
+            query = f"/probe?module={module}&target={left.pop()}"
             writer.write(f"GET {query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().partition(b"content-length:")[2].split()[0])
@@ -113,7 +114,15 @@ async def _ask_blackbox(port: int, ports: Sequence[int]) -> int:
         writer.close()
         return found
 
-    return sum(await asyncio.gather(*(ask() for _ in range(AT_ONCE))))
+    return sum(await asyncio.gather(*(ask() for _ in range(at_once))))
+
+
+@contextmanager
+def blackbox() -> Iterator[Prober]:
+    """The blackbox exporter, as it probes ports of this host."""
+    config = f"modules: {{tcp: {{prober: tcp, timeout: {TIMEOUT:g}s}}}}\n"
+    with exporter(config, "tcp", AT_ONCE) as probe:
+        yield lambda ports: probe([f"127.0.0.1:{port}" for port in ports])
 
 
 def _wait_for(port: int) -> None:

@@ -84,7 +84,7 @@ async def _ask(source: Source, ca_file: str | None, seconds: float) -> Answer:
     name = server_name(source)
     deadline = anyio.current_time() + seconds
     addresses: tuple[str, ...] = (place.endpoint.host,)
-    if not tcp.is_address(place.endpoint.host):
+    if not endpoints.is_address(place.endpoint.host):
         found = await lookup(place.endpoint.host, timeout=seconds)
         if found.failure:
             return Answer(tls=TlsResult(server_name=name, failure=found.failure))

@@ -75,9 +75,9 @@ def trace(place: str, timeout: float, ca_file: str | None, output: str, no_color
 
 def target(place: str) -> Target:
     """What is to be reached: HOST, HOST:PORT, an IP address, or an https:// URL with a path."""
+    from biostudio_doctor.endpoints import is_address
     from biostudio_doctor.probes import tls
     from biostudio_doctor.probes.path import Target
-    from biostudio_doctor.probes.tcp import is_address
 
     place = place.strip()
     path = "/"

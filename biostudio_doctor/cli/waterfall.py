@@ -8,10 +8,10 @@ import click
 
 from biostudio_doctor import text
 from biostudio_doctor.certificates import CertificateFacts
+from biostudio_doctor.endpoints import is_address
 from biostudio_doctor.exporter import Style
 from biostudio_doctor.probes import Failure, Phase, wording
 from biostudio_doctor.probes.results import Answer, Attempt, Hop, Path, Route, TlsResult
-from biostudio_doctor.probes.tcp import is_address
 from biostudio_doctor.trace import Trace
 
 _READABLE = 110  # columns: nothing is set wider

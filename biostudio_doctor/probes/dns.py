@@ -16,11 +16,12 @@ import dns.message
 import dns.rcode
 from msgspec import structs
 
+from biostudio_doctor.endpoints import is_address
 from biostudio_doctor.host import Host
 from biostudio_doctor.probes import Failure, Reason
 from biostudio_doctor.probes.failures import ProbeError, failure, one_line
 from biostudio_doctor.probes.results import Answer, Lookup, Record
-from biostudio_doctor.probes.tcp import connect, is_address, socket_address, source_address
+from biostudio_doctor.probes.tcp import connect, socket_address, source_address
 
 RECORDS: tuple[Record, ...] = ("A", "AAAA")
 

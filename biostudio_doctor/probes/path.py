@@ -10,6 +10,7 @@ import anyio
 from anyio.abc import ByteStream
 from msgspec import Struct, structs
 
+from biostudio_doctor import endpoints
 from biostudio_doctor.probes import Failure, Phase, dns, http, proxy, tcp, tls
 from biostudio_doctor.probes.failures import ProbeError, failure
 from biostudio_doctor.probes.results import (
@@ -142,7 +143,7 @@ class _Walk:
         )
 
     async def _ask_name_servers(self) -> None:
-        if not self._way.route.failure and not tcp.is_address(self._way.peer):
+        if not self._way.route.failure and not endpoints.is_address(self._way.peer):
             servers = self._around.name_servers
             patience = self._way.patience(_ASK)
             self._answers = await dns.ask_all(self._way.peer, servers, timeout=patience)

@@ -18,11 +18,10 @@ import anyio
 from anyio.abc import ByteStream
 from msgspec import structs
 
-from biostudio_doctor.endpoints import is_loopback
+from biostudio_doctor.endpoints import is_address, is_loopback
 from biostudio_doctor.probes import Failure, Reason
 from biostudio_doctor.probes.failures import ProbeError, failure, one_line
 from biostudio_doctor.probes.results import Proxy, Reply, Route
-from biostudio_doctor.probes.tcp import is_address
 
 #: What counts for https:// URLs, in the order of curl(1), "ENVIRONMENT"; each also in upper case.
 VARIABLES = ("https_proxy", "all_proxy")

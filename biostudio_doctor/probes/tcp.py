@@ -4,7 +4,6 @@ import asyncio
 import socket
 import time
 from collections.abc import Sequence
-from ipaddress import ip_address
 from typing import Any
 
 import anyio
@@ -95,15 +94,6 @@ def socket_address(address: str, port: int) -> tuple[socket.AddressFamily, tuple
     flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
     family, *_, where = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=flags)[0]
     return family, where
-
-
-def is_address(name: str) -> bool:
-    """Whether a host is given by its IP address."""
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 async def _attempt(address: str, port: int, timeout: float) -> Attempt:

@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 from msgspec import Struct, structs
 
 from biostudio_doctor import scratch
+from biostudio_doctor.endpoints import is_address
 from biostudio_doctor.host import Host
 from biostudio_doctor.probes.failures import ProbeError, one_line
-from biostudio_doctor.probes.tcp import is_address
 from biostudio_doctor.services.courier import Courier
 from biostudio_doctor.services.s3_facts import (
     DEFAULT_REGION,

@@ -11,9 +11,7 @@ Everything made here is undone by `close`, processes by their ids.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -22,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from biostudio_doctor.host.sockets import parse_tcp
+from tests.lab.namespaces import Namespaces
 
 HERE, OUTSIDE = "here", "outside"
 HERE4, HERE6, PUBLIC4, OUTSIDE4 = "10.78.0.1", "fd78::1", "198.51.100.1", "198.51.100.99"
@@ -29,43 +28,22 @@ LAN4, LAN6 = "10.78.0.0/24", "fd78::/64"
 DOCTOR = str(Path(sys.executable).with_name("biostudio-doctor"))
 
 
-class Cluster:
+class Cluster(Namespaces):
     """Namespaces that see each other; servers run in them."""
 
     def __init__(self, directory: Path, *machines: str) -> None:
-        self.directory = directory
+        super().__init__(directory, "bc")
         self.address = {HERE: HERE4} | {
             name: f"10.78.0.{number}" for number, name in enumerate(machines, 2)
         }
         self.address6 = {
             name: f"fd78::{ip.rpartition('.')[2]}" for name, ip in self.address.items()
         }
-        self._prefix = f"bc{os.getpid()}"
-        self._processes: list[subprocess.Popen[bytes]] = []
         try:
             self._build(machines)
         except BaseException:
             self.close()
             raise
-
-    def namespace(self, name: str) -> str:
-        """The name that `ip netns` knows it by."""
-        return f"{self._prefix}{name}"
-
-    def run(
-        self, name: str, command: Sequence[str], *, check: bool = True, **options: Any
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command in a namespace to its end."""
-        done: subprocess.CompletedProcess[str] = subprocess.run(
-            ["ip", "netns", "exec", self.namespace(name), *command],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-            **options,
-        )
-        assert not check or done.returncode == 0, f"{command}: {done.stderr}{done.stdout}"
-        return done
 
     def firewall(self, name: str, rules: str, chain: str = "input") -> None:
         """Replace a machine's rules: nft statements, one a line; '' lets all pass."""
@@ -77,15 +55,7 @@ class Cluster:
     def start(self, name: str, command: Sequence[str], *ports: int) -> subprocess.Popen[bytes]:
         """Start a server in a namespace, and wait until it listens; `stop` or `close` ends it."""
         log = self.directory / f"{Path(command[0]).name}-{name}-{len(self._processes)}.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                ["ip", "netns", "exec", self.namespace(name), *command],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self._processes.append(process)
+        process = self.spawn(name, command, log)
         deadline = time.monotonic() + 20
         while not set(ports) <= _listening(process.pid):
             assert process.poll() is None, f"{command} has ended: {log.read_text()}"
@@ -99,22 +69,9 @@ class Cluster:
         given = json.dumps({str(port): answer for port, answer in answers.items()})
         self.start(name, [sys.executable, "-B", script, given, str(ahead)], *answers)
 
-    def stop(self, process: subprocess.Popen[bytes]) -> None:
-        """End a server and what it started."""
-        if process in self._processes:
-            self._processes.remove(process)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait(5)
-
     def clear(self) -> None:
         """End all servers and forget all rules."""
-        for process in list(self._processes):
-            self.stop(process)
+        self.stop_all()
         for name in (*self.address, OUTSIDE):
             self.run(name, ["nft", "flush", "ruleset"])
 
@@ -143,20 +100,13 @@ class Cluster:
 
     def close(self) -> None:
         """Undo everything."""
-        for process in list(self._processes):
-            self.stop(process)
+        self.stop_all()
+        self._delete((*self.address, OUTSIDE))
         for name in (*self.address, OUTSIDE):
-            subprocess.run(
-                ["ip", "netns", "delete", self.namespace(name)], capture_output=True, check=False
-            )
             shutil.rmtree(Path("/etc/netns") / self.namespace(name), ignore_errors=True)
 
     def _build(self, machines: Sequence[str]) -> None:
-        for name in (HERE, OUTSIDE, *machines):
-            subprocess.run(["ip", "netns", "add", self.namespace(name)], check=True)
-            self.run(name, ["ip", "link", "set", "lo", "up"])
-            # Without duplicate address detection IPv6 works at once.
-            self.run(name, ["sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0"])
+        self._add((HERE, OUTSIDE, *machines))
         self.run(HERE, ["ip", "link", "add", "lan", "type", "bridge"])
         self._up(HERE, "lan", f"{HERE4}/24", f"{HERE6}/64")
         for name in machines:

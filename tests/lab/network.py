@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from tests.lab.namespaces import Namespaces
 
 CLIENT, ROUTER, WORLD = "client", "router", "world"
 NAMES = (CLIENT, ROUTER, WORLD)
@@ -40,71 +42,21 @@ def why_not() -> str | None:
     return None
 
 
-class Network:
+class Network(Namespaces):
     """Three namespaces, joined; servers run in them, and faults are put into the router."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self._prefix = f"bd{os.getpid()}"
-        self._processes: list[subprocess.Popen[bytes]] = []
+        super().__init__(directory, "bd")
         try:
             self._build()
         except BaseException:
             self.close()
             raise
 
-    def namespace(self, name: str) -> str:
-        """The name that `ip netns` knows it by."""
-        return f"{self._prefix}{name}"
-
-    def run(
-        self, name: str, command: Sequence[str], *, check: bool = True, **options: object
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command in a namespace to its end."""
-        done: subprocess.CompletedProcess[str] = subprocess.run(  # type: ignore[call-overload]
-            ["ip", "netns", "exec", self.namespace(name), *command],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-            **options,
-        )
-        assert not check or done.returncode == 0, f"{command}: {done.stderr}{done.stdout}"
-        return done
-
-    def start(
-        self, name: str, command: Sequence[str], **options: object
-    ) -> subprocess.Popen[bytes]:
+    def start(self, name: str, command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
         """Start a server in a namespace; it is ended by `stop` or `close`."""
-        log = (self.directory / f"{Path(command[0]).name}-{len(self._processes)}.log").open("wb")
-        with log:
-            process: subprocess.Popen[bytes] = subprocess.Popen(  # type: ignore[call-overload]
-                ["ip", "netns", "exec", self.namespace(name), *command],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                **options,
-            )
-        self._processes.append(process)
-        return process
-
-    def stop(self, process: subprocess.Popen[bytes]) -> None:
-        """End a server and what it started."""
-        if process in self._processes:
-            self._processes.remove(process)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(3)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait(3)
-
-    def stop_all(self) -> None:
-        """End all servers."""
-        for process in list(self._processes):
-            self.stop(process)
+        log = self.directory / f"{Path(command[0]).name}-{len(self._processes)}.log"
+        return self.spawn(name, command, log, **options)
 
     def wait_for(self, name: str, address: str, port: int, seconds: float = 20) -> None:
         """Until a TCP server of a namespace listens."""
@@ -160,18 +112,11 @@ class Network:
     def close(self) -> None:
         """Undo everything."""
         self.stop_all()
-        for name in NAMES:
-            subprocess.run(
-                ["ip", "netns", "delete", self.namespace(name)], capture_output=True, check=False
-            )
+        self._delete(NAMES)
         shutil.rmtree(Path("/etc/netns") / self.namespace(CLIENT), ignore_errors=True)
 
     def _build(self) -> None:
-        for name in NAMES:
-            subprocess.run(["ip", "netns", "add", self.namespace(name)], check=True)
-            self.run(name, ["ip", "link", "set", "lo", "up"])
-            # Without duplicate address detection IPv6 works at once.
-            self.run(name, ["sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0"])
+        self._add(NAMES)
         self._join(CLIENT, "eth0", (CLIENT4 + "/24", CLIENT6 + "/64"), ROUTER, "lan",
                    (ROUTER4 + "/24", ROUTER6 + "/64"))  # fmt: skip
         self._join(ROUTER, "wan", ("203.0.113.254/24", "2001:db8:1::fe/64"), WORLD, "eth0",
