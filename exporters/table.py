@@ -32,6 +32,7 @@ COLORS = {
     Status.FAIL: "red",
     Status.ERROR: "magenta",
     Status.WARN: "yellow",
+    Status.UNKNOWN: "bright_black",
     Status.SKIP: "bright_black",
     Status.PASS: "green",
 }
@@ -225,7 +226,7 @@ def _verdict(report: Report, style: Style) -> str:
     counts = report.summary
     words = {
         Status.FAIL: "failed", Status.ERROR: "could not be determined", Status.WARN: "warned",
-        Status.SKIP: "skipped", Status.PASS: "passed",
+        Status.UNKNOWN: "not asked yet", Status.SKIP: "skipped", Status.PASS: "passed",
     }  # fmt: skip
     said = {
         status: f"{counts[status]} {words[status]}".replace(" ", "\xa0")  # kept on one line
