@@ -326,7 +326,9 @@ class ProbeConfig(Settings, frozen=True, kw_only=True):
 class DaemonConfig(Settings, frozen=True, kw_only=True):
     """`biostudio-doctor daemon`."""
 
-    listen: Annotated[str, Meta(description="Where it serves: ADDRESS:PORT.")] = "127.0.0.1:9842"
+    # Prometheus's list of default ports has given away all of 9100 to 9999; this one, beyond
+    # these, is on neither that list nor IANA's, and below the ports that Linux lends to clients.
+    listen: Annotated[str, Meta(description="Where it serves: ADDRESS:PORT.")] = "127.0.0.1:19842"
     web_config: Annotated[
         AbsolutePath | None,
         Meta(description="TLS and logins, as the Prometheus exporters' web-config.yml."),
@@ -347,10 +349,14 @@ class DaemonConfig(Settings, frozen=True, kw_only=True):
     grace: Annotated[
         Annotated[float, Meta(ge=0, le=86400)],
         Meta(
-            description="Seconds after the start of BioStudio's containers in which services may fail."
+            description="Seconds after the start of BioStudio's containers in which services "
+            "may fail."
         ),
     ] = 900
     probe: ProbeConfig = field(default_factory=ProbeConfig)
+
+    def __post_init__(self) -> None:
+        _check("listen", endpoints.parse, self.listen)
 
 
 class Config(Settings, frozen=True, kw_only=True):
