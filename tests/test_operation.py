@@ -1,0 +1,112 @@
+"""The systemd unit is valid, hardened and blinds no check; users and directories are made."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.lab.filesystems import needs, needs_root
+
+PACKAGING = Path(__file__).parents[1] / "packaging"
+UNIT = PACKAGING / "systemd/biostudio-doctor.service"
+STATE = "var/lib/biostudio-doctor"
+
+
+def service() -> dict[str, str]:
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[method-assign,assignment]
+    parser.read(UNIT)
+    return dict(parser["Service"])
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """The unit as it would be with a program where it expects one."""
+    unit = tmp_path / UNIT.name
+    unit.write_text(re.sub("(?m)^ExecStart=[^ ]+", f"ExecStart={sys.executable}", UNIT.read_text()))
+    return unit
+
+
+@needs("systemd-analyze")
+def test_systemd_understands_every_line(installed: Path) -> None:
+    """It returns 0 whatever it finds, and tells it on stderr."""
+    done = subprocess.run(
+        ["systemd-analyze", "verify", installed], capture_output=True, text=True, check=False
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+    with installed.open("a") as file:
+        file.write("[Service]\nProtectEverything=yes\n")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", installed], capture_output=True, text=True, check=False
+    )
+    assert "ProtectEverything" in done.stderr  # so it does look
+
+
+@needs("systemd-analyze")
+def test_it_is_hardened(installed: Path) -> None:
+    done = subprocess.run(
+        [
+            "systemd-analyze",
+            "security",
+            "--offline=true",
+            "--threshold=20",
+            "--no-pager",
+            installed,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-500:]
+    exposure = re.search(r"exposure level for \S+: (\S+)", done.stdout)
+    assert exposure and float(exposure[1]) <= 2.0
+
+
+def test_it_blinds_no_check() -> None:
+    """With these, checks would describe the sandbox: a read-only disk, a host without GPU."""
+    unit = service()
+    for key in ("PrivateDevices", "PrivateUsers", "ProtectHome", "ProtectProc", "ProcSubset"):
+        assert key not in unit
+    assert unit["ProtectSystem"] == "full"
+    assert "ProtectClock" not in unit
+    assert "adjtimex" in UNIT.read_text().partition("SystemCallFilter=")[2]
+
+
+def test_it_is_watched_and_comes_back() -> None:
+    unit = service()
+    assert (unit["Type"], unit["Restart"]) == ("notify", "always")
+    assert int(unit["WatchdogSec"]) >= 10
+    assert unit["CapabilityBoundingSet"] == unit["AmbientCapabilities"] == ""
+
+
+@needs("systemd-sysusers")
+@needs_root
+def test_the_user_and_its_directories(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    for program, room in (("systemd-sysusers", "sysusers.d"), ("systemd-tmpfiles", "tmpfiles.d")):
+        file = PACKAGING / room / "biostudio-doctor.conf"
+        create = ["--create"] if room == "tmpfiles.d" else []
+        subprocess.run([program, f"--root={tmp_path}", *create, file], check=True)
+    user = next(
+        line.split(":")
+        for line in (tmp_path / "etc/passwd").read_text().splitlines()
+        if line.startswith("biostudio-doctor:")
+    )
+    assert user[5:] == ["/var/lib/biostudio-doctor", "/usr/sbin/nologin"]
+    uid, gid = int(user[2]), int(user[3])
+    told = {
+        path: (found.st_uid, found.st_gid, oct(found.st_mode & 0o777))
+        for path in ("etc/biostudio-doctor", "etc/biostudio-doctor/secrets", STATE)
+        for found in [os.stat(tmp_path / path)]
+    }  # fmt: skip
+    assert told == {
+        "etc/biostudio-doctor": (0, 0, "0o755"),
+        "etc/biostudio-doctor/secrets": (0, gid, "0o750"),
+        STATE: (uid, gid, "0o700"),
+    }
