@@ -76,13 +76,13 @@ from biostudio_doctor.runner import Run, exit_code
     default="table",
     show_default=True,
     metavar="FORMAT",
-    help="table, json, or any exporter that is installed.",
+    help="table, json, prometheus, openmetrics, textfile, or any exporter that is installed.",
 )
 @click.option(
     "--output-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write there (only you can read it) instead of to the terminal.",
+    help="Write there instead of to the terminal; only you can read it, unless it is a textfile.",
 )
 @click.option("--no-color", is_flag=True, help="No colours on the terminal.")
 def check(
@@ -130,7 +130,8 @@ def check(
     _refuse_unwritable(output_file)
     _check_exporter(output)
     report, render = _run(plan, output)
-    terminal.write(render(report, terminal.style(output_file, no_color)), output_file)
+    text = render(report, terminal.style(output_file, no_color))
+    terminal.write(text, output_file, getattr(render, "mode", 0o600))
     sys.exit(exit_code(report, strict))
 
 
