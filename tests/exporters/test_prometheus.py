@@ -1,14 +1,13 @@
-"""The metrics: of real reports of the command, and of made ones where there is no such hardware."""
+"""The metrics of whole reports: of the real command, and of any."""
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,85 +20,19 @@ from prometheus_client import REGISTRY
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as parse_openmetrics,
 )
-from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from biostudio_doctor import registry, requirements
-from biostudio_doctor.certificates import CertificateFacts
-from biostudio_doctor.certificates.chains import Chain
-from biostudio_doctor.certificates.watched import Backend, Watched
+from biostudio_doctor import registry
 from biostudio_doctor.exporter import Style
 from biostudio_doctor.exporters import prometheus
 from biostudio_doctor.exporters.prometheus import checks
-from biostudio_doctor.host.clock import KernelClock, Tracking
-from biostudio_doctor.host.firewall.facts import FirewallFacts, PortReach, Verdict
-from biostudio_doctor.host.gpus import GpuFacts
-from biostudio_doctor.host.nvml import Gpu, Nvml
-from biostudio_doctor.host.pci import PciDevice
 from biostudio_doctor.model import Daemon, Finding, Report, Result, Schedule, Status, worst
-from biostudio_doctor.peers.facts import Knock, PeersFacts, Place, Proof, Visit
-from biostudio_doctor.probes import Failure
-from biostudio_doctor.services import Answer
 from tests.conftest import report
 from tests.lab import servers
-from tests.lab.certificates import Made, make
+from tests.lab.metrics import DOCTOR, NOW, Key, doctor, named, of_name, series
 from tests.lab.network import free_port
-from tests.lab.paths import SERVER, answer, facts, reached
-from tests.lab.peers import Peer, server_context
-from tests.lab.web import https
 
-DOCTOR = [sys.executable, "-m", "biostudio_doctor"]
 NODE_EXPORTER = shutil.which("prometheus-node-exporter")
 PROMTOOL = shutil.which("promtool")
-NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-
-#: Name of the metric and its labels, in order.
-Key = tuple[Any, ...]
-
-
-def series(made: Report) -> dict[Key, float]:
-    """All series by name and values of labels; a series that stands twice is a defect."""
-    text = prometheus.render(made, Style())
-    found: dict[Key, float] = {}
-    for family in parse_text(text):
-        for sample in family.samples:
-            labels = tuple(sorted(sample.labels.items()))
-            assert (sample.name, *labels) not in found
-            found[(sample.name, *labels)] = sample.value
-    return found
-
-
-def named(name: str, /, **labels: object) -> Key:
-    return (f"biostudio_{name}", *sorted((key, str(value)) for key, value in labels.items()))
-
-
-def of_name(found: Iterable[Key], name: str) -> list[dict[str, str]]:
-    """The labels of all series of a metric."""
-    return [dict(key[1:]) for key in found if key[0] == f"biostudio_{name}"]
-
-
-def of_facts(check: str, gathered: object) -> dict[Key, float]:
-    """The series of a report of one check, with facts as JSON has them."""
-    carried = msgspec.json.decode(msgspec.json.encode(gathered))
-    found = Result(id=check, title="", status=Status.PASS, findings=(), observation=carried)
-    return series(report(results=(found,)))
-
-
-def doctor(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
-    done = subprocess.run(
-        [*DOCTOR, "check", *arguments],
-        capture_output=True, text=True, timeout=60, env={**clean, **env}, check=False,
-    )  # fmt: skip
-    assert done.returncode in (0, 1, 3), done.stderr
-    return done
-
-
-def checked(tmp_path: Path, config: str, *arguments: str) -> Report:
-    """What the real command says of a configuration."""
-    file = tmp_path / "config.toml"
-    file.write_text(config)
-    done = doctor("--config", str(file), "--output", "json", *arguments)
-    return msgspec.json.decode(done.stdout, type=Report)
 
 
 # --- Reports of the whole command -----------------------------------------------------------------
@@ -164,28 +97,6 @@ def assert_one_status(found: Mapping[Key, float]) -> None:
         )
     assert ones
     assert all(sorted(values) == [0] * (len(Status) - 1) + [1] for values in ones.values())
-
-
-def test_values_of_this_host(tmp_path: Path) -> None:
-    made = checked(tmp_path, f'[storage]\nmetadata = "{tmp_path}"\n',
-                   "cpu.*", "memory.*", "storage.capacity")  # fmt: skip
-    found, room = series(made), os.statvfs(tmp_path)
-    assert found[named("cpus_online")] == os.cpu_count()
-    assert found[named("memory_total_bytes")] == pytest.approx(
-        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), rel=0.01
-    )
-    assert 0 < found[named("memory_available_bytes")] < found[named("memory_total_bytes")]
-    assert named("load1") in found and named("load15") in found
-    (where,) = (one for one in of_name(found, "storage_size_bytes") if one["tier"] == "METADATA")
-    assert where["path"] == str(tmp_path)
-    assert found[named("storage_size_bytes", **where)] == room.f_blocks * room.f_frsize
-    assert found[named("storage_available_bytes", **where)] == pytest.approx(
-        room.f_bavail * room.f_frsize, rel=0.05
-    )
-    if room.f_files:
-        assert found[named("storage_inodes", **where)] == room.f_files
-    assert found[named("host_info", **of_name(found, "host_info")[0])] == 1
-    assert not of_name(found, "gpus_present"), "what was not asked has no series"
 
 
 @pytest.mark.parametrize("output", ["prometheus", "openmetrics", "textfile"])
@@ -368,321 +279,6 @@ def test_a_raising_extractor_loses_its_own_series_only(
     assert lost == {key for key in before if key[0].startswith("biostudio_cpus_")} and lost
     assert found[named("collector_errors", collector="cpus")] == 1
     assert found[named("collector_errors", collector="memory")] == 0
-
-
-# --- Values from facts ----------------------------------------------------------------------------
-
-
-def test_services_that_answer_and_that_do_not(tmp_path: Path) -> None:
-    port = free_port()
-    with servers.redis() as redis, servers.memcached() as memcached:
-        made = checked(
-            tmp_path,
-            f'phase = "running"\n[services.redis]\nport = {redis.port}\n'
-            f"[services.memcached]\nport = {memcached.port}\n[services.job]\nport = {port}\n",
-            "services.redis", "services.memcached", "services.job",
-        )  # fmt: skip
-    found = series(made)
-    for service, at, up in (("redis", redis.port, 1), ("memcached", memcached.port, 1),
-                            ("job", port, 0)):  # fmt: skip
-        of = {"service": service, "target": f"127.0.0.1:{at}"}
-        state = "healthy" if up else "refused"
-        assert found[named("service_up", **of)] == up
-        assert found[named("service_state_info", **of, state=state)] == 1
-        assert (named("service_duration_seconds", **of) in found) is bool(up)
-    of = {"service": "redis", "target": f"127.0.0.1:{redis.port}"}
-    assert found[named("service_anonymous", **of)] == 1
-    assert found[named("service_connections", **of)] >= 1
-    assert found[named("service_memory_bytes", **of)] > 0
-    assert named("service_memory_limit_bytes", **of) not in found, "0 means no limit"
-    (version,) = (
-        one for one in of_name(found, "service_version_info") if one["service"] == "redis"
-    )
-    assert version["version"][0].isdigit()
-    job = [one["cause"] for one in of_name(found, "check_cause_info")]
-    assert "service.refused" in job
-
-
-def test_of_the_ports_that_a_service_may_have_the_one_that_answers_counts() -> None:
-    refused = Answer(host="127.0.0.1", port=1, state="refused")
-    well = Answer(host="::1", port=2, state="password-needed", seconds=0.5)
-    found = of_facts("services.memcached", {"answers": [refused, well]})
-    assert of_name(found, "service_up") == [{"service": "memcached", "target": "[::1]:2"}]
-    found = of_facts("services.memcached", {"answers": [refused, refused]})
-    assert found[named("service_up", service="memcached", target="127.0.0.1:1")] == 0
-    unasked = structs.replace(refused, state="unasked")
-    assert not of_name(of_facts("services.memcached", {"answers": [unasked]}), "service_up")
-
-
-def test_jobs_replicas_and_data_sources() -> None:
-    told = {"ready": 3, "buried": 1, "behind_seconds": 7.5, "max_connections": 100}
-    well = Answer(host="db", port=5432, state="healthy", told=told)
-    found = of_facts("services.job", {"answers": [well]})
-    of = {"service": "job", "target": "db:5432"}
-    assert found[named("service_jobs", **of, state="ready")] == 3
-    assert found[named("service_replication_lag_seconds", **of)] == 7.5
-    assert found[named("service_connections_limit", **of)] == 100
-    found = of_facts("datasources.postgresql", {"asked": [{"answer": well}, {"answer": None}]})
-    assert found[named("datasource_up", kind="postgresql", target="db:5432")] == 1
-    found = of_facts("datasources.nfs", [{"nfs": structs.replace(well, state="refused")}])
-    assert found[named("datasource_up", kind="nfs", target="db:5432")] == 0
-
-
-def pem(directory: Path, name: str, *chain: Made) -> Path:
-    file = directory / name
-    file.write_bytes(b"".join(one.pem for one in chain))
-    return file
-
-
-def test_certificates_of_files_and_of_endpoints_that_nobody_trusts(tmp_path: Path) -> None:
-    root = make("Lab Root", ca=True, days=(-10, 1000))
-    above = make("Lab Issuing", issuer=root, ca=True, days=(-10, 300))
-    own = make("studio.lab", issuer=above, days=(-10, 42))
-    served = make("served.lab", days=(-10, -1))
-    file = pem(tmp_path, "tls.crt", own, above)
-    with Peer(lambda _: None) as silent, Peer(https(server_context(tmp_path, served))) as peer:
-        endpoint, dead = f"127.0.0.1:{peer.port}", f"127.0.0.1:{silent.port}"
-        names = json.dumps([str(file), endpoint, dead])
-        found = series(checked(tmp_path, f"certificates = {names}\n", "certificate.*"))
-
-    def end(target: object, position: str, subject: str) -> float:
-        of = {"target": target, "position": position, "subject": subject}
-        return found[named("certificate_not_after_timestamp_seconds", **of)]
-
-    for place, position, one in ((file, "leaf", own), (file, "chain", above),
-                                 (endpoint, "leaf", served)):  # fmt: skip
-        subject = {own: "studio.lab", above: "Lab Issuing", served: "served.lab"}[one]
-        expires = one.certificate.not_valid_after_utc.timestamp()
-        assert end(place, position, subject) == expires
-    assert found[named("certificate_trusted", target=endpoint)] == 0
-    assert found[named("certificate_read", target=endpoint)] == 1
-    assert found[named("certificate_read", target=dead)] == 0
-    positions = {(one["target"], one["position"])
-                 for one in of_name(found, "certificate_not_after_timestamp_seconds")}  # fmt: skip
-    assert not any(target == dead for target, _ in positions)
-
-
-def one_of(name: str, days: float, ca: bool = False) -> CertificateFacts:
-    return CertificateFacts(
-        subject=f"CN={name}", issuer="", common_name=name, serial="1", sha256="", is_ca=ca,
-        not_before=NOW, not_after=NOW + timedelta(days=days),
-    )  # fmt: skip
-
-
-def test_what_a_chain_does_not_need_is_left_out() -> None:
-    chain = Chain(
-        certificates=(one_of("leaf", 1), one_of("A", 20, True), one_of("A", 50, True),
-                      one_of("old", -5, True)),
-        issuers=((1, 2), (), (), ()), way=(0, 1, 2), anchor="Root",
-        anchor_until=NOW + timedelta(days=900),
-    )  # fmt: skip
-    backwards = structs.replace(chain, certificates=chain.certificates[::-1], way=(3, 2, 1))
-    backend = Backend(address="192.0.2.1", not_after=NOW)
-    one = Watched(name="studio.lab:443", chain=chain, backends=(backend, Backend(address="x")))
-    found = of_facts("certificate.expiry", {"watched": [one]})
-    metric = "certificate_not_after_timestamp_seconds"
-    ends = {
-        (one["position"], one["subject"]): found[named(metric, **one)] - NOW.timestamp()
-        for one in of_name(found, metric)
-    }
-    days = {key: seconds / 86400 for key, seconds in ends.items()}
-    assert days == {("leaf", "leaf"): 1, ("chain", "A"): 20, ("anchor", "Root"): 900}
-    (backends,) = of_name(found, "certificate_backend_not_after_timestamp_seconds")
-    assert backends["address"] == "192.0.2.1"
-    again = of_facts("certificate.expiry", {"watched": [structs.replace(one, chain=backwards)]})
-    assert again == found, "the server's own is known wherever it stands"
-    saml = {
-        "asked": [{"at": "idp.xml", "metadata": {"entity": {"certificates": [one_of("S", 3)]}}}]
-    }
-    (signing,) = of_name(of_facts("sso.saml", saml), metric)
-    assert signing == {"target": "idp.xml", "position": "signing", "subject": "S"}
-
-
-def test_the_way_to_hosts(tmp_path: Path) -> None:
-    authority = make("Lab Root", ca=True)
-    server = make("localhost", issuer=authority, names=("localhost", "127.0.0.1"))
-    ca_file, closed = pem(tmp_path, "ca.pem", authority), free_port()
-    with Peer(https(server_context(tmp_path, server))) as peer:
-        config = {
-            "ca_file": str(ca_file),
-            "add": [f"https://127.0.0.1:{peer.port}/", f"https://localhost:{closed}/"],
-            "remove": sorted({one.host for one in requirements.load().hosts}),
-        }
-        lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in config.items())
-        found = series(checked(tmp_path, f'[checks."egress.hosts"]\n{lines}', "egress.hosts"))
-    well, ill = f"127.0.0.1:{peer.port}", f"localhost:{closed}"
-    assert found[named("probe_success", target=well)] == 1
-    assert found[named("probe_success", target=ill)] == 0
-    assert found[named("probe_http_status_code", target=well)] == 200
-    phases = {one["phase"] for one in of_name(found, "probe_duration_seconds")
-              if one["target"] == well}  # fmt: skip
-    assert phases >= {"resolve", "connect", "tls", "request"}
-    of = {"target": ill, "phase": "connect", "reason": "refused"}
-    assert found[named("probe_failure_info", **of)] == 1
-    assert len(of_name(found, "probe_failure_info")) == 1
-    assert not of_name(found, "egress_download_bytes_per_second")
-
-
-def test_what_name_servers_say() -> None:
-    said = (
-        answer(SERVER, code="NOERROR"),
-        answer("10.0.0.54", "timeout"),
-        answer(SERVER, "no-address", record="AAAA", code="NOERROR"),
-    )
-    path = structs.replace(reached("studio.lab"), answers=said)
-    found = of_facts("activation.server", facts(path))
-    of = {"name": "studio.lab", "server": SERVER}
-    assert found[named("dns_answer_addresses", **of, record="A")] == 1
-    assert found[named("dns_answer_addresses", **of, record="AAAA")] == 0
-    silent = {**of, "server": "10.0.0.54", "record": "A"}
-    assert named("dns_answer_addresses", **silent) not in found, "no answer is no number"
-    assert found[named("dns_failure_info", **silent, reason="timeout")] == 1
-
-
-def test_of_a_host_that_two_checks_ask_the_first_counts() -> None:
-    failed = structs.replace(reached("studio.lab"), failure=Failure("tls", "reset"))
-    results = tuple(
-        Result(id=check, title="", status=Status.PASS, findings=(),
-               observation=msgspec.to_builtins(facts(path)))
-        for check, path in (("activation.server", reached("studio.lab")), ("egress.hosts", failed))
-    )  # fmt: skip
-    found = series(report(results=results))
-    assert found[named("probe_success", target="studio.lab:443")] == 0
-
-
-def test_ports_in_use(tmp_path: Path) -> None:
-    with Peer(lambda _: None) as peer:
-        free = free_port()
-        config = f"[ports]\nhttp = {peer.port}\nhttps = {free}\n"
-        found = series(checked(tmp_path, config, "ports.available"))
-    assert found[named("port_in_use", port=peer.port)] == 1
-    assert found[named("port_in_use", port=free)] == 0
-
-
-def test_a_port_may_be_taken_without_a_listener_that_is_seen() -> None:
-    uses = [
-        {"port": 1, "ipv4": "free", "ipv6": "taken"},
-        {"port": 2, "ipv4": "denied"},
-        {"port": 3},
-    ]
-    found = of_facts("ports.available", {"ports": uses})
-    assert of_name(found, "port_in_use") == [{"port": "1"}]
-    assert found[named("port_in_use", port=1)] == 1
-
-
-def test_what_the_firewall_lets_in() -> None:
-    def verdict(action: str, source: str = "lan", to: str = "192.0.2.2") -> Verdict:
-        return Verdict(source=source, address="", to=to, interface="eth0", action=action)  # type: ignore[arg-type]
-
-    verdicts = (
-        verdict("accept"), verdict("drop"), verdict("drop", "internet"),
-        verdict("unknown", "peer"), verdict("reject", to="fd00::2"),
-    )  # fmt: skip
-    seen = FirewallFacts(ports=(PortReach(port=80, verdicts=verdicts),))
-    found = of_facts("ports.firewall", seen)
-    allowed = {(one["source"], one["family"]): found[named("port_allowed", **one)]
-               for one in of_name(found, "port_allowed")}  # fmt: skip
-    assert allowed == {("lan", "IPv4"): 1, ("internet", "IPv4"): 0, ("lan", "IPv6"): 0}
-    found = of_facts("exposure.lan", {"firewall": structs.replace(seen, unseen=("nft",))})
-    assert not any(found[named("port_allowed", **one)] for one in of_name(found, "port_allowed"))
-    found = of_facts("ports.firewall", structs.replace(seen, problem="not root"))
-    assert not of_name(found, "port_allowed")
-
-
-def test_peers() -> None:
-    place = Place(address="192.0.2.1", port=5432)
-    proof = Proof(role="bioproxy", client=place, listener=place, ports=(5432,))
-    knocks = (
-        Knock(port=5432, service="postgresql", proof=proof),
-        Knock(port=6379, service="redis", failure=Failure("connect", "timeout")),
-    )
-    visit = Visit(role="bioproxy", name="proxy.lab", address="192.0.2.1", knocks=knocks)
-    found = of_facts("ports.peers", PeersFacts(hostname="lab", visits=(visit,)))
-    of = {"role": "bioproxy", "peer": "proxy.lab"}
-    assert found[named("peer_port_up", **of, port=5432)] == 1
-    assert found[named("peer_port_up", **of, port=6379)] == 0
-
-
-def test_gpus() -> None:
-    """Made facts: there is no GPU here."""
-    bus = tuple(
-        PciDevice(slot=f"0000:3{n}:00.0", vendor=0x10DE, device=0x20B0, device_class=0x030200)
-        for n in range(3)
-    )
-    well = Gpu(index=0, name="A100", slot="00000000:30:00.0", memory=80 << 30, temperature=55,
-               uncorrected_errors=2, slowed=True)  # fmt: skip
-    nvml = Nvml(driver="535.1", gpus=(well, Gpu(index=1), Gpu(index=2, problem="lost")))
-    found = of_facts("gpu.devices", GpuFacts(devices=bus, nvml=nvml))
-    assert (found[named("gpus_present")], found[named("gpus_usable")]) == (3, 2)
-    assert found[named("gpu_memory_bytes", gpu=0)] == 80 << 30
-    assert found[named("gpu_temperature_celsius", gpu=0)] == 55
-    assert found[named("gpu_uncorrected_ecc_errors_total", gpu=0)] == 2
-    assert found[named("gpu_slowed", gpu=0)] == 1
-    assert [found[named("gpu_up", gpu=n)] for n in range(3)] == [1, 1, 0]
-    for name in ("memory_bytes", "temperature_celsius", "uncorrected_ecc_errors_total"):
-        assert [one["gpu"] for one in of_name(found, f"gpu_{name}")] == ["0"]
-    assert {one["gpu"] for one in of_name(found, "gpu_slowed")} == {"0", "1"}
-    unasked = of_facts("gpu.devices", GpuFacts(devices=bus, nvml=Nvml(problem="driver missing")))
-    assert found[named("gpus_present")] == 3 and not of_name(unasked, "gpus_usable")
-
-
-def test_pressure_is_a_share() -> None:
-    waits = {"cpu_pressure": {"some": 25.0, "full": 0.0}, "io_pressure": None}
-    found = of_facts("cpu.load", {"load": [1, 2, 3], **waits})
-    assert found[named("pressure_ratio", resource="cpu", tasks="some")] == 0.25
-    assert len(of_name(found, "pressure_ratio")) == 2
-    assert found[named("load5")] == 2
-
-
-@pytest.mark.parametrize(
-    "value",
-    [None, "4", [], {}, float("nan"), float("inf"), 10**400],
-    ids=lambda value: repr(value)[:9],
-)
-def test_what_is_no_number_is_unknown(value: object) -> None:
-    odd = Result(id="cpu.count", title="", status=Status.PASS, findings=(),
-                 observation={"online": value, "allowed": 4})  # fmt: skip
-    found = series(report(results=(odd,)))
-    assert found[named("cpus_allowed")] == 4 and named("cpus_online") not in found
-    assert found[named("collector_errors", collector="cpus")] == 0
-
-
-def test_where_a_tier_might_be_put_has_no_series() -> None:
-    room = {"size": 9, "available": 5}
-    found = of_facts(
-        "storage.filesystem",
-        {"storage": {
-            "places": {}, "candidates": [{"path": "/backup", "room": room}],
-            "others": {"/var/lib/docker": {"path": "/var/lib/docker", "room": room}},
-        }},
-    )  # fmt: skip
-    (where,) = of_name(found, "storage_available_bytes")
-    assert where == {"tier": "", "path": "/var/lib/docker", "mountpoint": ""}
-
-
-def test_bytes_are_never_negative() -> None:
-    place = {"path": "/x", "room": {"size": -1, "available": 5, "inodes": 0, "inodes_free": 0}}
-    found = of_facts("storage.capacity", {"places": {"APP": place}})
-    assert [key[0] for key in found if "storage" in key[0]] == ["biostudio_storage_available_bytes"]
-
-
-def test_the_clock() -> None:
-    unknown = of_facts(
-        "os.time",
-        {"kernel": KernelClock(synchronised=False, offset=0.0, error=16.0), "tracking": None},
-    )
-    assert unknown[named("clock_synchronised")] == 0
-    assert named("clock_offset_seconds") not in unknown, "it is not 0 because nobody measures it"
-    kernel = of_facts(
-        "os.time", {"kernel": KernelClock(synchronised=True, offset=0.002, error=0.1)}
-    )
-    assert kernel[named("clock_offset_seconds")] == 0.002
-    tracking = Tracking(synchronised=True, reference="192.0.2.1", stratum=3, offset=-0.5)
-    chrony = of_facts(
-        "os.time",
-        {"kernel": KernelClock(synchronised=True, offset=0.002, error=0.1), "tracking": tracking},
-    )
-    assert chrony[named("clock_offset_seconds")] == -0.5 and chrony[named("clock_stratum")] == 3
 
 
 # --- Anything at all ------------------------------------------------------------------------------
