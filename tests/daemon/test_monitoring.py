@@ -20,7 +20,7 @@ RULES = MONITORING / "biostudio-doctor.rules.yml"
 GROUPS = yaml.safe_load(RULES.read_text())["groups"]
 ALERTS = {rule["alert"]: rule for group in GROUPS for rule in group["rules"] if "alert" in rule}
 RECORDS = {rule["record"] for group in GROUPS for rule in group["rules"] if "record" in rule}
-INSTANCE = {"instance": "bio1:9842", "job": "biostudio-doctor"}
+INSTANCE = {"instance": "bio1:19842", "job": "biostudio-doctor"}
 
 CASES = yaml.safe_load(Path(__file__).with_name("alert_cases.yml").read_text())
 
