@@ -102,7 +102,7 @@ def render(report: Report, asked: Filter, alive: bool) -> bytes:
             counts={status: count for status, count in counted.items() if count},
             level=next((one for one in SEVERITY if counted[one] and one in _TROUBLE), Status.PASS),
             headline=_headline(counted),
-            steps=steps.make(report),
+            steps=_keyed(steps.make(report)),
             rows=[one for one in shown if asked.shows(one)],
             total=len(shown),
             unasked=_unasked(report.results),
@@ -125,6 +125,18 @@ def _headline(counts: Mapping[Status, int]) -> str:
     number, _, word = parts[0].partition(" ")
     parts[0] = f"{text.number(int(number), 'check')} {word}"
     return f"{text.listing(parts)}."
+
+
+def _keyed(found: Iterable[steps.Step]) -> dict[str, steps.Step]:
+    """Each step with a name that it keeps, by which the script knows it again."""
+    keyed: dict[str, steps.Step] = {}
+    for step in found:
+        name = f"{step.status}-{'-'.join(step.results)}"
+        number = 1
+        while f"{name}-{number}" in keyed:
+            number += 1
+        keyed[f"{name}-{number}"] = step
+    return keyed
 
 
 def _unasked(results: Iterable[Result]) -> dict[str, list[str]]:
