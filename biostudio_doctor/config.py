@@ -322,6 +322,12 @@ class ProbeConfig(Settings, frozen=True, kw_only=True):
         Annotated[float, Meta(gt=0, le=120)], Meta(description="Seconds that a probe may take.")
     ] = 9.5
 
+    def __post_init__(self) -> None:
+        if self.allow:
+            from biostudio_doctor.daemon import allow
+
+            _check("allow", allow.understood, *self.allow)
+
 
 class DaemonConfig(Settings, frozen=True, kw_only=True):
     """`biostudio-doctor daemon`."""

@@ -8,6 +8,7 @@ delays a scrape. They speak in JSON lines over a pair of sockets; either is repl
     supervisor.py   the main process
     schedule.py     when each check is due; pure, given the time
     history.py      the last runs, across restarts
+    allow.py        what /probe may ask
     messages.py     what the two processes say to each other
     web/            the web process
 """
