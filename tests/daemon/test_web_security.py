@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import secrets
+import socket
 import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -187,8 +189,26 @@ def test_client_certificates(tls: Tls, tmp_path: Path) -> None:
         for stranger in ("", "other.lab"):
             with pytest.raises(httpx.TransportError):
                 httpx.get(url, verify=tls.trusting(stranger))
+        assert web.log == ""  # whoever knocks writes nothing into it
         with pytest.raises(httpx.TransportError):
             httpx.get(url, verify=Tls(tmp_path / "..").trusting("prometheus.lab"))
+
+
+def test_silent_connections_do_not_keep_tls_from_others(tls: Tls, tmp_path: Path) -> None:
+    path = written(tmp_path, tls_server_config=tls.settings)
+    patched = "import biostudio_doctor.daemon.web.server as s; s._HANDSHAKE = 1\n"
+    with WebProcess(before=patched, web_config=path) as web, contextlib.ExitStack() as stack:
+        web.show(sixty_checks())
+        silent = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", web.port), 3))
+            for _ in range(100)
+        ]
+        url = f"https://127.0.0.1:{web.port}/readyz"
+        assert httpx.get(url, verify=tls.trusting(), timeout=1).status_code in (200, 503)
+        for sock in silent:
+            with contextlib.suppress(ConnectionResetError):
+                assert sock.recv(1) == b""
+        assert web.log == ""
 
 
 def test_headers_of_the_file_take_the_place_of_ours(tmp_path: Path) -> None:

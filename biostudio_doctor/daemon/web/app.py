@@ -99,9 +99,11 @@ class App:
             problem = (await link.reload(RELOAD_PATIENCE)).problem
         except TimeoutError:
             raise HTTPException(504, "The supervisor did not answer in time.") from None
-        problem = problem or await self._heed()
         if problem:
             return PlainTextResponse(f"{problem}\nThe configuration stays as it was.\n", 400)
+        problem = await self._heed()
+        if problem:
+            return PlainTextResponse(f"{problem}\n", 400)
         return PlainTextResponse("The configuration was read again.\n")
 
     def _snapshot(self) -> Snapshot:

@@ -27,7 +27,8 @@ from biostudio_doctor.daemon.web.state import State
 from biostudio_doctor.errors import ConfigError
 
 _FILES = 16384  # descriptors to ask for
-_SPARE_FILES = 64  # descriptors that are no connections
+_SPARE_FILES = 256  # descriptors that are no connections, but probes of /probe and files
+_FEWEST = 64  # connections
 _CONNECTIONS = 8192  # at most
 _BACKLOG = 4096
 _ACCEPTED_AT_ONCE = 16  # before those who are here have their turn
@@ -83,6 +84,7 @@ class _Web:
     def __init__(self, config: DaemonConfig) -> None:
         self._config = config
         self._state = State()
+        self._problem = ""  # of web-config.yml, when it was read last
         self._heeding: asyncio.Task[str] | None = None
         self._settings = security.load(config.web_config)
         self._stamps = _stamps(self._settings, config.web_config)
@@ -124,13 +126,16 @@ class _Web:
     async def _heed(self) -> str:
         """Take web-config.yml and its files as they are now; what is wrong with them, or ''."""
         path = self._config.web_config
+        before, self._problem = self._problem, ""
         self._stamps = _stamps(self._settings, path)
         try:
             settings = security.load(path)
             tls = security.context(settings, path)
         except ConfigError as error:
-            _log.error("%s; logins and TLS stay as they were", error)
-            return str(error)
+            self._problem = f"{error}; logins and TLS stay as they were"
+            if self._problem != before:
+                _log.error("%s", self._problem)
+            return self._problem
         self._settings, self._stamps = settings, _stamps(settings, path)
         self._access.configure(settings)
         self._server.allowed_sans = _allowed(settings)
@@ -224,7 +229,7 @@ def _connections() -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         soft = wanted
     room = _FILES if soft == resource.RLIM_INFINITY else soft
-    return max(_SPARE_FILES, min(_CONNECTIONS, room - _SPARE_FILES))
+    return max(_FEWEST, min(_CONNECTIONS, room - _SPARE_FILES))
 
 
 def _allowed(settings: security.WebConfig) -> tuple[str, ...]:
