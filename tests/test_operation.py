@@ -10,12 +10,20 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from biostudio_doctor.config import DaemonConfig
 from tests.lab.filesystems import needs, needs_root
 
-PACKAGING = Path(__file__).parents[1] / "packaging"
+ROOT = Path(__file__).parents[1]
+PACKAGING = ROOT / "packaging"
 UNIT = PACKAGING / "systemd/biostudio-doctor.service"
 STATE = "var/lib/biostudio-doctor"
+PLACES = [
+    ROOT / "docs/daemon.md",
+    *sorted((ROOT / "docs/runbooks").glob("*.md")),
+    PACKAGING / "monitoring/scrape.yml",
+]
 
 
 def service() -> dict[str, str]:
@@ -109,3 +117,18 @@ def test_the_user_and_its_directories(tmp_path: Path) -> None:
         "etc/biostudio-doctor/secrets": (0, gid, "0o750"),
         STATE: (uid, gid, "0o700"),
     }
+
+
+@pytest.mark.parametrize("page", PLACES, ids=lambda page: page.name)
+def test_the_port_that_is_told_is_the_default(page: Path) -> None:
+    port = DaemonConfig().listen.rpartition(":")[2]
+    told = set(re.findall(r"(?<![\d.])19\d{3}\b", page.read_text()))
+    assert told <= {port}
+
+
+def test_the_yaml_that_is_shown_is_yaml() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/daemon.md").read_text(), re.DOTALL)
+    assert [sorted(yaml.safe_load(block)) for block in blocks] == [
+        ["basic_auth_users", "tls_server_config"],
+        ["livenessProbe", "readinessProbe", "startupProbe"],
+    ]

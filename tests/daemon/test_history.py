@@ -176,7 +176,8 @@ def test_an_empty_file_is_a_new_history(tmp_path: Path) -> None:
 
 def test_rows_that_make_no_sense_are_left_out(tmp_path: Path) -> None:
     fill(tmp_path, count=1)
-    rows = ["1e300, 'pass', 1", "1, 'odd', 1", "'x', 'pass', 1", "1, x'ff', 1", "1, 'pass', 'x'"]
+    rows = ["1e300, 'pass', 1", "1, 'odd', 1", "'x', 'pass', 1", "1, 'pass', 'x'"]
+    rows += ["1, x'ff', 1", "1, CAST(x'ff' AS TEXT), 1"]
     columns = "check_id, at, status, duration_seconds"
     edit(
         tmp_path / "history.sqlite3",
@@ -303,6 +304,7 @@ def test_a_forked_child_leaves_the_history_alone(tmp_path: Path) -> None:
         history.append("cpu.count", run_number(1))
         pid = os.fork()
         if pid == 0:
+            history.append("cpu.count", run_number(99))
             history.flush()
             history.close()
             os._exit(0)
@@ -310,6 +312,20 @@ def test_a_forked_child_leaves_the_history_alone(tmp_path: Path) -> None:
         assert "in use" in subprocess.run(
             python(tmp_path, "print(history.problem)"), capture_output=True, text=True, check=True
         ).stdout  # fmt: skip
+        history.append("cpu.count", run_number(2))
+    with opened(tmp_path) as again:
+        assert again.load() == {"cpu.count": (run_number(1), run_number(2))}
+
+
+def test_a_log_that_a_killed_daemon_left_is_not_mixed_into_a_new_file(tmp_path: Path) -> None:
+    fill(tmp_path, "os.release", count=150)
+    code = "append(); history.flush(); import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    subprocess.run(python(tmp_path, code), check=False)
+    assert (tmp_path / "history.sqlite3-wal").stat().st_size
+    broken_files()["random in the middle"](tmp_path / "history.sqlite3")
+    with opened(tmp_path) as history:
+        assert (history.load(), history.problem) == ({}, "")
+        assert history.moved_aside
 
 
 def test_killed_at_any_moment(tmp_path: Path) -> None:
