@@ -21,6 +21,12 @@ class Beat(Struct, frozen=True, tag="beat"):
     """To the web process, about once a second while the schedule moves: what /healthz tells."""
 
 
+class Listening(Struct, frozen=True, tag="listening"):
+    """To the supervisor, once: the web process accepts connections."""
+
+    at: str  # as URLs have it, such as "127.0.0.1:9842"
+
+
 class Reload(Struct, frozen=True, tag="reload"):
     """To the supervisor: read the configuration again."""
 
@@ -32,4 +38,4 @@ class Reloaded(Struct, frozen=True, tag="reloaded"):
 
 
 ToWeb = Snapshot | Beat | Reloaded
-ToSupervisor = Reload
+ToSupervisor = Listening | Reload
