@@ -302,6 +302,8 @@ def test_a_second_daemon_is_told_at_once(tmp_path: Path) -> None:
 def test_a_forked_child_leaves_the_history_alone(tmp_path: Path) -> None:
     with opened(tmp_path) as history:
         history.append("cpu.count", run_number(1))
+        history.flush()
+        log = (tmp_path / "history.sqlite3-wal").stat()
         pid = os.fork()
         if pid == 0:
             history.append("cpu.count", run_number(99))
@@ -309,6 +311,8 @@ def test_a_forked_child_leaves_the_history_alone(tmp_path: Path) -> None:
             history.close()
             os._exit(0)
         os.waitpid(pid, 0)
+        left = (tmp_path / "history.sqlite3-wal").stat()
+        assert (left.st_ino, left.st_size) == (log.st_ino, log.st_size)
         assert "in use" in subprocess.run(
             python(tmp_path, "print(history.problem)"), capture_output=True, text=True, check=True
         ).stdout  # fmt: skip
@@ -317,12 +321,15 @@ def test_a_forked_child_leaves_the_history_alone(tmp_path: Path) -> None:
         assert again.load() == {"cpu.count": (run_number(1), run_number(2))}
 
 
-def test_a_log_that_a_killed_daemon_left_is_not_mixed_into_a_new_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["random in the middle", "huge"])
+def test_a_log_that_a_killed_daemon_left_is_not_mixed_into_a_new_file(
+    tmp_path: Path, kind: str
+) -> None:
     fill(tmp_path, "os.release", count=150)
     code = "append(); history.flush(); import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     subprocess.run(python(tmp_path, code), check=False)
     assert (tmp_path / "history.sqlite3-wal").stat().st_size
-    broken_files()["random in the middle"](tmp_path / "history.sqlite3")
+    broken_files()[kind](tmp_path / "history.sqlite3")
     with opened(tmp_path) as history:
         assert (history.load(), history.problem) == ({}, "")
         assert history.moved_aside
