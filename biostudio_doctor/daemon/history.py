@@ -171,13 +171,13 @@ class History:
             return False
 
     def _move_aside(self) -> bool:
-        """Keep the damaged file for whoever wonders, in the place of an earlier one."""
+        """Keep the damaged file for whoever wonders, in the place of an earlier one.
+
+        SQLite itself deletes a log that it finds beside a new, empty file.
+        """
         aside = f"{self._path}.damaged"
         try:
-            # The log first: a fresh file must not be given the transactions of another one.
-            for suffix in ("-wal", "-shm", "-journal", ""):
-                with contextlib.suppress(FileNotFoundError):
-                    os.replace(f"{self._path}{suffix}", f"{aside}{suffix}")
+            os.replace(self._path, aside)
         except OSError:
             return False
         self.moved_aside = aside
