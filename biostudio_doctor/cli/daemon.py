@@ -87,7 +87,8 @@ def _serve(connection: Any, config: configuration.DaemonConfig) -> None:
 def _refuse_without_server() -> None:
     from importlib.util import find_spec
 
-    missing = [name for name in ("uvicorn", "starlette", "jinja2", "yaml") if not find_spec(name)]
+    needed = ("uvicorn", "httptools", "starlette", "jinja2", "yaml", "bcrypt")
+    missing = [name for name in needed if not find_spec(name)]
     if missing:
         raise DoctorError(
             f"the daemon needs {', '.join(missing)}: pip install 'biostudio-doctor[daemon]'"

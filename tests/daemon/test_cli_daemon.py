@@ -2,7 +2,9 @@
 
 import json
 import os
+import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -127,15 +129,39 @@ def test_what_the_user_can_mend_is_one_line(arguments: list[str], said: str) -> 
     assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1
 
 
-def test_a_port_that_is_taken_ends_it(tmp_path: Path) -> None:
-    import socket
-
+def test_what_forbids_to_serve_is_told_once_and_nothing_is_begun(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         place = f"127.0.0.1:{taken.getsockname()[1]}"
-        (tmp_path / "c.toml").write_text(f"[daemon]\nstate = '{tmp_path}'\n")
-        done = subprocess.run(
-            [*DOCTOR, "--config", str(tmp_path / "c.toml"), "--listen", place],
-            capture_output=True, text=True, timeout=30, check=False,
-        )  # fmt: skip
-    assert done.returncode and "Address already in use" in done.stderr
-    assert "Traceback" not in done.stderr
+        assert refused(tmp_path, place, "") == f'"daemon.listen: {place}: Address already in use"'
+    password = secrets.token_hex(8)
+    (tmp_path / "web.yml").write_text(f"basic_auth_users: {{a: {password}}}\n")
+    said = refused(tmp_path, f"127.0.0.1:{free_port()}", f"web_config = '{tmp_path}/web.yml'")
+    assert "expected the bcrypt hash" in said and password not in said
+
+
+def refused(directory: Path, listen: str, more: str) -> str:
+    """Why the daemon does not begin to serve there."""
+    (directory / "c.toml").write_text(f"[daemon]\nstate = '{directory}/no-such'\n{more}\n")
+    done = subprocess.run(
+        [*DOCTOR, "--config", str(directory / "c.toml"), "--listen", listen],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    start, why = done.stderr.splitlines()
+    assert done.returncode == 2 and "event=start" in start and "event=web.failed" in why
+    return why.partition("problem=")[2]
+
+
+@pytest.mark.parametrize("missing", ["uvicorn", "httptools", "bcrypt"])
+def test_a_part_of_the_extra_that_is_missing_is_one_line(tmp_path: Path, missing: str) -> None:
+    # As where it is not installed: nobody finds it.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as util\nfind = util.find_spec\n"
+        f"util.find_spec = lambda name, *rest: None if name == {missing!r} else find(name, *rest)\n"
+    )
+    done = subprocess.run(
+        DOCTOR, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2 and done.stderr == (
+        f"biostudio-doctor: the daemon needs {missing}: pip install 'biostudio-doctor[daemon]'\n"
+    )
