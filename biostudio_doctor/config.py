@@ -343,7 +343,8 @@ class DaemonConfig(Settings, frozen=True, kw_only=True):
         "/var/lib/biostudio-doctor"
     )
     concurrency: Annotated[
-        Annotated[int, Meta(ge=1, le=64)], Meta(description="Checks that run at once, at most.")
+        Annotated[int, Meta(ge=1, le=64)],
+        Meta(description="Families of checks, such as storage.*, that run at once, at most."),
     ] = 8
     log_format: Annotated[
         Literal["logfmt", "json"], Meta(description="The form of its log, on stderr.")

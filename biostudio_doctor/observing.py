@@ -112,13 +112,15 @@ class Observing:
         undone = [plugin for plugin in observer.plugins if plugin.name in observer.pending]
         fate = observer.fate()
         self._release(observer)
-        if len(observer.plugins) > 1:
-            for plugin in undone:
-                self.begin(observer.plan, (plugin,))
-            return
         for plugin in undone:
-            self._settle(observer, plugin.name)
             problem = f"The check ended its process ({fate})."
+            if len(observer.plugins) > 1:
+                try:
+                    self.begin(observer.plan, (plugin,))
+                    continue
+                except OSError as error:
+                    problem = f"The check could not be run again: {error.strerror}."
+            self._settle(observer, plugin.name)
             result = error_result(plugin.name, self._title(plugin.name), problem)
             yield Finished(result, cut_off=True)
 

@@ -8,10 +8,9 @@ import click
 from msgspec import structs
 
 from biostudio_doctor import config as configuration
-from biostudio_doctor import endpoints
 from biostudio_doctor import plan as planning
 from biostudio_doctor.cli.host_root import refuse_unlikely
-from biostudio_doctor.config import PHASES, PLATFORMS, ROLES
+from biostudio_doctor.config import PHASES, PLATFORMS, ROLES, Config
 from biostudio_doctor.errors import DoctorError
 
 
@@ -68,12 +67,10 @@ def _plan(
     config = configuration.load(config_file, overrides)
     source = str(config_file or configuration.DEFAULT_FILE)
     if listen is not None:
-        config = structs.replace(config, daemon=structs.replace(config.daemon, listen=listen))
-    try:
-        endpoints.parse(config.daemon.listen)
-    except ValueError as error:
-        where = "--listen" if listen is not None else f"{source}: daemon.listen"
-        raise DoctorError(f"{where}: {error}") from None
+        given = configuration.convert({"daemon": {"listen": listen}}, Config, "command line")
+        config = structs.replace(
+            config, daemon=structs.replace(config.daemon, listen=given.daemon.listen)
+        )
     plan = planning.make(config, source=source, host_root=host_root)
     if not plan.plugins:
         raise DoctorError("no check is left to run")
@@ -90,7 +87,8 @@ def _serve(connection: Any, config: configuration.DaemonConfig) -> None:
 def _refuse_without_server() -> None:
     from importlib.util import find_spec
 
-    missing = [name for name in ("uvicorn", "starlette", "jinja2", "yaml") if not find_spec(name)]
+    needed = ("uvicorn", "httptools", "starlette", "jinja2", "yaml", "bcrypt")
+    missing = [name for name in needed if not find_spec(name)]
     if missing:
         raise DoctorError(
             f"the daemon needs {', '.join(missing)}: pip install 'biostudio-doctor[daemon]'"

@@ -39,6 +39,7 @@ from biostudio_doctor.observing import Observing
 from biostudio_doctor.plan import Plan
 
 _BEAT = 1.0  # seconds
+_AWAIT = 0.05  # seconds between two looks whether the first web process lives
 _SNAPSHOT = 0.5  # seconds from a change to the snapshot of it, so that others join it
 _FLUSH = 5.0  # seconds between two writings of the history
 _BURIAL = 0.2  # seconds at the end for processes that were killed
@@ -85,18 +86,31 @@ class Supervisor:
         return self._plan.config.daemon
 
     def run(self) -> int:
-        """Run until SIGTERM or SIGINT; the exit code is 1 if it could not serve at all."""
+        """Run until SIGTERM or SIGINT.
+
+        The exit code is 2 if it cannot serve for a reason that the user can mend, 1 for another.
+        """
         self._log.info("start", version=__version__, checks=len(self._plan.plugins))
         self._web.start(self._settings)  # first, while there is little to inherit
         self._catch_signals()
-        self._open_history()
-        self._adopt(time.monotonic())
         try:
+            self._await_web()
+            if self._exit_code is None:
+                self._open_history()
+                self._adopt(time.monotonic())
             while self._exit_code is None:
                 self._step()
         finally:
             self._end()
         return self._exit_code
+
+    def _await_web(self) -> None:
+        """Begin nothing before the first web process listens: one that cannot has logged why."""
+        while self._exit_code is None and not self._listening:
+            for key, events in self._selector.select(_AWAIT):
+                key.data(events)
+            if self._web.gone():
+                self._exit_code = self._web.exit_code or 1
 
     # --- The loop ---------------------------------------------------------------------------------
 
@@ -135,7 +149,7 @@ class Supervisor:
 
     @property
     def _free(self) -> int:
-        return self._settings.concurrency - len(self._observing.running)
+        return max(0, self._settings.concurrency - len(self._observing.running))
 
     def _begin(self, now: float) -> None:
         """Begin what is due, as far as there is room."""
@@ -160,9 +174,6 @@ class Supervisor:
     def _beat(self, now: float) -> None:
         self._preload.step()
         self._web.tend(self._settings)
-        if not self._web.pid and not self._listening:
-            self._exit_code = self._web.exit_code or 1  # its log says why
-            return
         if self._replace_web and self._web.told:
             self._replace_web = False
             self._web.replace()

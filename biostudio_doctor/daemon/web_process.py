@@ -23,6 +23,8 @@ from biostudio_doctor.registry import describe
 #: What the web process does: it returns when it is to end.
 Serve = Callable[[socket.socket, DaemonConfig], None]
 
+#: The exit code where the user can mend it, as the command line has it.
+MENDABLE = 2
 _DRAIN = 1.5  # seconds from SIGTERM to SIGKILL
 _DEAF = 30.0  # seconds in which it takes nothing of what it is told
 _YOUNG = 10.0  # seconds; who dies so early is followed by the next more slowly
@@ -104,6 +106,13 @@ class WebProcess:
         if not self.pid and now >= self._start_at:
             self.start(config)
 
+    def gone(self) -> bool:
+        """Whether there is none; one that has just ended is buried without another word."""
+        if self.pid and self._is_gone():
+            self._disconnect()
+            self.pid = 0
+        return not self.pid
+
     def replace(self) -> None:
         """End it, as it drains; `tend` starts the next one."""
         self._deaths = -1  # this one is no failure
@@ -118,15 +127,20 @@ class WebProcess:
             self._kill()
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self.pid, 0)
+        self.pid = 0
         self._disconnect()
 
     def _terminate(self) -> None:
         self._kill_at = time.monotonic() + _DRAIN
+        self._signal(signal.SIGTERM)
+
+    def _signal(self, number: int) -> None:
         if self.pid:
-            os.kill(self.pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def _kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         self._kill_at = float("inf")
         self._disconnect()
 
@@ -206,7 +220,7 @@ class WebProcess:
 
 def _child(connection: socket.socket, config: DaemonConfig, serve: Serve, log: Log) -> None:
     """In the web process; never returns."""
-    problem = ""
+    problem, code = "", 1
     try:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
@@ -217,10 +231,10 @@ def _child(connection: socket.socket, config: DaemonConfig, serve: Serve, log: L
         log.take_over()
         serve(connection, config)
     except DoctorError as error:
-        problem = str(error)
+        problem, code = str(error), MENDABLE
     except BaseException as error:
         problem = describe(error)
     finally:
         if problem:
             log.error("web.failed", problem=problem)
-        os._exit(1 if problem else 0)
+        os._exit(code if problem else 0)

@@ -323,6 +323,18 @@ def test_a_head_has_its_size(web: WebProcess, size: int) -> None:
     assert web.resident < 70e6
 
 
+def test_a_head_that_never_ends_is_not_kept(web: WebProcess) -> None:
+    before = web.resident
+    with socket.create_connection(("127.0.0.1", web.port), 3) as sock:
+        with contextlib.suppress(ConnectionError):
+            sock.sendall(b"GET / HTTP/1.1\r\nx: ")
+            for _ in range(50):
+                sock.sendall(b"y" * 1_000_000)
+        with contextlib.suppress(ConnectionError):
+            assert sock.recv(12) in (b"HTTP/1.1 431", b"")
+    assert web.resident - before < 5e6
+
+
 def test_a_head_of_many_requests_is_not_large(web: WebProcess) -> None:
     one = b"GET /readyz HTTP/1.1\r\nhost: x\r\nx-fill: " + b"y" * 1000 + b"\r\n\r\n"
     last = one.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
@@ -447,6 +459,23 @@ def test_at_sigterm_it_waits_for_nobody_longer_than_it_may() -> None:
         begun = time.monotonic()
         web.process.send_signal(signal.SIGTERM)
         assert web.process.wait(timeout=3) == 0
+        assert time.monotonic() - begun < 1.6
+
+
+def test_at_sigterm_it_waits_for_no_thread() -> None:
+    stuck = """
+import asyncio, time
+from biostudio_doctor.daemon.web.app import App
+async def ready(self, request):
+    await asyncio.get_running_loop().run_in_executor(None, time.sleep, 20)
+App._ready = ready
+"""
+    with WebProcess(before=stuck) as web, socket.create_connection(("127.0.0.1", web.port)) as sock:
+        sock.sendall(b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n")
+        time.sleep(0.3)
+        begun = time.monotonic()
+        web.process.send_signal(signal.SIGTERM)
+        assert web.process.wait(timeout=5) == 0
         assert time.monotonic() - begun < 1.6
 
 
