@@ -302,6 +302,19 @@ def test_silent_connections_hold_nobody_up_and_are_ended() -> None:
                 assert sock.recv(1) == b""
 
 
+def test_a_sandbox_that_grants_no_more_files_leaves_fewer_connections() -> None:
+    forbidden = """
+import resource
+def setrlimit(*_):
+    raise PermissionError(1, "Operation not permitted")
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+resource.setrlimit = setrlimit
+"""
+    with WebProcess(before=forbidden) as web:
+        assert httpx.get(f"{web.url}/healthz").status_code == 200
+
+
 def test_where_connections_run_out_the_idlest_makes_room() -> None:
     patched = "import biostudio_doctor.daemon.web.server as s; s._CONNECTIONS = 64\n"
     with WebProcess(before=patched) as web, contextlib.ExitStack() as stack:
