@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import httpx
 import msgspec
@@ -22,6 +23,7 @@ from starlette.datastructures import Headers
 from biostudio_doctor.daemon.messages import Reloaded, Snapshot
 from biostudio_doctor.daemon.web import metrics
 from biostudio_doctor.daemon.web.access import is_foreign
+from biostudio_doctor.daemon.web.protocol import Guard
 from biostudio_doctor.model import Finding, Status
 from tests.lab.web_process import WebProcess, result, sixty_checks, whole_report
 
@@ -414,6 +416,22 @@ def test_two_thousand_scrapes_at_once(web: WebProcess) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert {answer[:12] for answer in answers} == {b"HTTP/1.1 200"}
     gzip.decompress(answers[-1].partition(b"\r\n\r\n")[2])
+
+
+def test_a_crowd_of_newcomers_is_heard_in_turns_and_in_order() -> None:
+    heard: list[bytes] = []
+    said = [bytes([number]) for number in range(20)]
+
+    async def crowd() -> None:
+        guard = Guard(1000)
+        for one in said:
+            guard.queue(SimpleNamespace(heard=heard.append), one)  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        assert 0 < len(heard) < len(said), "others have their turn meanwhile"
+        await asyncio.sleep(0.1)
+
+    asyncio.run(crowd())
+    assert heard == said
 
 
 def test_memory_does_not_grow_with_scrapes() -> None:
