@@ -30,10 +30,12 @@ class Step(NamedTuple):
 def make(report: Report) -> list[Step]:
     """What to act on, worst first. Findings without a remedy are a step for each check."""
     steps: dict[tuple[Status, Remedy | str], Step] = {}
+    diagnoses = {result.id: _diagnoses(result) for result in report.results}
     for status in (Status.FAIL, Status.ERROR, Status.WARN):
         for result in report.results:
             for finding in result.findings:
-                if finding.status is not status or diagnosis(finding, result):
+                told = not finding.remedy and finding.cause in diagnoses[result.id]
+                if finding.status is not status or told:
                     continue
                 key = (status, finding.remedy or result.id)
                 step = steps.setdefault(key, Step(status, finding.remedy, {}, []))
@@ -44,10 +46,13 @@ def make(report: Report) -> list[Step]:
 
 def diagnosis(finding: Finding, result: Result) -> Finding | None:
     """The finding that speaks for this one, if there is one: of its cause, and with a remedy."""
-    if finding.remedy or not finding.cause:
-        return None
-    of_cause = (other for other in result.findings if other.cause == finding.cause)
-    return next((other for other in of_cause if other.remedy), None)
+    return None if finding.remedy else _diagnoses(result).get(finding.cause)
+
+
+def _diagnoses(result: Result) -> dict[str, Finding]:
+    """The findings that speak for others, by cause: the first of it that has a remedy."""
+    with_remedy = [one for one in result.findings if one.cause and one.remedy]
+    return {one.cause: one for one in reversed(with_remedy)}
 
 
 def spoken_for(findings: Sequence[Finding], result: Result) -> Iterator[Finding]:

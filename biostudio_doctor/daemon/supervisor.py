@@ -90,7 +90,10 @@ class Supervisor:
 
         The exit code is 2 if it cannot serve for a reason that the user can mend, 1 for another.
         """
-        self._log.info("start", version=__version__, checks=len(self._plan.plugins))
+        self._log.info(
+            "start", version=__version__, checks=len(self._plan.plugins),
+            role=self._plan.config.role, phase=self._plan.config.phase,
+        )  # fmt: skip
         self._web.start(self._settings)  # first, while there is little to inherit
         self._catch_signals()
         try:

@@ -98,7 +98,9 @@ _OFFSET = GROUP.gauge(
     of=_TIME,
 )
 _ERROR = GROUP.gauge(
-    "clock_error_seconds", says="The most that the kernel takes the clock to be off by.", of=_TIME
+    "clock_error_seconds",
+    says="The most that the kernel takes the clock to be off by; absent if unknown.",
+    of=_TIME,
 )
 _STRATUM = GROUP.gauge("clock_stratum", says="NTP stratum, by chronyd.", of=_TIME)
 
@@ -189,15 +191,15 @@ def _gpu(gpu: dict[str, Any], driver: Any) -> Iterator[Sample]:
 
 
 def clock(check: str, facts: Any) -> Iterator[Sample]:
-    """From os.time. A kernel whose clock is not synchronised knows no offset: it says 0."""
+    """From os.time. Where the clock is not synchronised, the kernel says 0 s and 16 s: unknown."""
     synchronised = at(facts, "kernel", "synchronised")
     yield _SYNCHRONISED, (), synchronised
-    yield _ERROR, (), at(facts, "kernel", "error")
     if at(facts, "tracking", "synchronised"):
         yield _OFFSET, (), at(facts, "tracking", "offset")
         yield _STRATUM, (), at(facts, "tracking", "stratum")
     if synchronised:
         yield _OFFSET, (), at(facts, "kernel", "offset")
+        yield _ERROR, (), at(facts, "kernel", "error")
 
 
 EXTRACTORS = {

@@ -148,6 +148,7 @@ def refused(directory: Path, listen: str, more: str) -> str:
     )  # fmt: skip
     start, why = done.stderr.splitlines()
     assert done.returncode == 2 and "event=start" in start and "event=web.failed" in why
+    assert "phase=preinstall" in start, "what is not asked is no surprise"
     return why.partition("problem=")[2]
 
 

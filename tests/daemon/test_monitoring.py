@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from biostudio_doctor.config import DaemonConfig
 from tests.lab.filesystems import needs
 
 ROOT = Path(__file__).parents[2]
@@ -231,3 +232,12 @@ def test_the_routes_shown_are_valid() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_port_is_the_same_wherever_it_is_written() -> None:
+    port = DaemonConfig().listen.rpartition(":")[2]
+    docs = ROOT / "docs"
+    pages = (docs / "probe.md", docs / "daemon.md", *docs.glob("runbooks/*.md"))
+    for path in (*pages, *MONITORING.glob("*.yml")):
+        said = set(re.findall(r"\b\d*984\d\b", path.read_text()))  # others have other ports
+        assert said <= {port}, path

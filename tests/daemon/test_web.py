@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import httpx
 import msgspec
@@ -22,6 +23,7 @@ from starlette.datastructures import Headers
 from biostudio_doctor.daemon.messages import Reloaded, Snapshot
 from biostudio_doctor.daemon.web import metrics
 from biostudio_doctor.daemon.web.access import is_foreign
+from biostudio_doctor.daemon.web.protocol import Guard
 from biostudio_doctor.model import Finding, Status
 from tests.lab.web_process import WebProcess, result, sixty_checks, whole_report
 
@@ -302,6 +304,19 @@ def test_silent_connections_hold_nobody_up_and_are_ended() -> None:
                 assert sock.recv(1) == b""
 
 
+def test_a_sandbox_that_grants_no_more_files_leaves_fewer_connections() -> None:
+    forbidden = """
+import resource
+def setrlimit(*_):
+    raise PermissionError(1, "Operation not permitted")
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+resource.setrlimit = setrlimit
+"""
+    with WebProcess(before=forbidden) as web:
+        assert httpx.get(f"{web.url}/healthz").status_code == 200
+
+
 def test_where_connections_run_out_the_idlest_makes_room() -> None:
     patched = "import biostudio_doctor.daemon.web.server as s; s._CONNECTIONS = 64\n"
     with WebProcess(before=patched) as web, contextlib.ExitStack() as stack:
@@ -401,6 +416,22 @@ def test_two_thousand_scrapes_at_once(web: WebProcess) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert {answer[:12] for answer in answers} == {b"HTTP/1.1 200"}
     gzip.decompress(answers[-1].partition(b"\r\n\r\n")[2])
+
+
+def test_a_crowd_of_newcomers_is_heard_in_turns_and_in_order() -> None:
+    heard: list[bytes] = []
+    said = [bytes([number]) for number in range(20)]
+
+    async def crowd() -> None:
+        guard = Guard(1000)
+        for one in said:
+            guard.queue(SimpleNamespace(heard=heard.append), one)  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        assert 0 < len(heard) < len(said), "others have their turn meanwhile"
+        await asyncio.sleep(0.1)
+
+    asyncio.run(crowd())
+    assert heard == said
 
 
 def test_memory_does_not_grow_with_scrapes() -> None:

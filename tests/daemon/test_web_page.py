@@ -85,6 +85,21 @@ def test_nothing_that_a_check_found_is_run() -> None:
     assert [tag for tag, _ in Outline(rendered(hostile(), asked)).elements].count("script") == 1
 
 
+@pytest.mark.parametrize("remedies", [0, 10_000])
+def test_many_findings_take_their_number_of_steps_not_its_square(remedies: int) -> None:
+    findings = (
+        Finding(
+            Status.FAIL, f"x{number}", "It is closed.", cause="firewall.closed",
+            remedy=Remedy(f"Open {number}.") if number < remedies else None,
+        )
+        for number in range(10_000)
+    )  # fmt: skip
+    report = whole_report(result("ports.many", *findings))
+    begun = time.process_time()
+    assert pages.render(report, pages.Filter(), alive=True)
+    assert time.process_time() - begun < 1.5
+
+
 def test_states_of_the_daemon_are_told() -> None:
     troubled = whole_report(
         result("a.b", Finding(Status.PASS, "it", "Fine.")),

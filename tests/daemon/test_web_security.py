@@ -91,6 +91,23 @@ def test_everything_but_health_wants_a_login(tmp_path: Path) -> None:
         assert PASSWORD not in web.log
 
 
+@pytest.mark.parametrize("content", ["", "# soon\n", "---\n"])
+def test_a_file_that_is_being_written_opens_nothing(tmp_path: Path, content: str) -> None:
+    path = Path(written(tmp_path, basic_auth_users={"alice": hashed(PASSWORD)}))
+    with WebProcess(web_config=str(path)) as web:
+        web.show(sixty_checks())
+        web.wait_for(auth=("alice", PASSWORD))
+        path.write_text(content)
+        begun = time.monotonic()
+        while "is empty" not in web.log and time.monotonic() - begun < 10:
+            assert httpx.get(f"{web.url}/metrics").status_code == 401
+            time.sleep(0.05)
+        assert "is empty" in web.log
+        assert httpx.get(f"{web.url}/metrics").status_code == 401
+    path.write_text("{}")
+    assert security.load(str(path)) == security.WebConfig()
+
+
 def test_a_right_password_is_verified_once(tmp_path: Path) -> None:
     users = {"alice": hashed(PASSWORD, 11)}
     with WebProcess(web_config=written(tmp_path, basic_auth_users=users)) as web:

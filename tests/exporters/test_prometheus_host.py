@@ -123,10 +123,12 @@ def test_the_clock() -> None:
     )
     assert unknown[named("clock_synchronised")] == 0
     assert named("clock_offset_seconds") not in unknown, "it is not 0 because nobody measures it"
+    assert named("clock_error_seconds") not in unknown, "16 s is as far as the kernel counts"
     kernel = of_facts(
         "os.time", {"kernel": KernelClock(synchronised=True, offset=0.002, error=0.1)}
     )
     assert kernel[named("clock_offset_seconds")] == 0.002
+    assert kernel[named("clock_error_seconds")] == 0.1
     tracking = Tracking(synchronised=True, reference="192.0.2.1", stratum=3, offset=-0.5)
     chrony = of_facts(
         "os.time",

@@ -7,6 +7,7 @@ Content-Security-Policy, so that nothing that a check found, whatever it holds, 
 import base64
 import functools
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from importlib import resources
@@ -130,12 +131,11 @@ def _headline(counts: Mapping[Status, int]) -> str:
 def _keyed(found: Iterable[steps.Step]) -> dict[str, steps.Step]:
     """Each step with a name that it keeps, by which the script knows it again."""
     keyed: dict[str, steps.Step] = {}
+    numbers = Counter[str]()
     for step in found:
         name = f"{step.status}-{'-'.join(step.results)}"
-        number = 1
-        while f"{name}-{number}" in keyed:
-            number += 1
-        keyed[f"{name}-{number}"] = step
+        numbers[name] += 1
+        keyed[f"{name}-{numbers[name]}"] = step
     return keyed
 
 

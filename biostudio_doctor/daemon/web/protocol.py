@@ -2,11 +2,13 @@
 
 uvicorn waits for ever for a request's head, for the rest of a body, and for a reader that does not
 read. Here each of these has its time, a head its size, and where connections run out, the one that
-has kept us waiting longest makes room.
+has kept us waiting longest makes room. Where thousands come at once, they queue up, and those who
+have kept their connection, as Prometheus does, pass them by.
 """
 
 import asyncio
 import time
+from collections import deque
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -16,6 +18,8 @@ from biostudio_doctor.daemon.web.security import allows
 HEAD_TIMEOUT = 10.0  # seconds from the first byte, or the connection, to the end of the head
 READ_TIMEOUT = 30.0  # seconds in which a peer reads nothing of what waits for it
 HEAD_LIMIT = 32 << 10  # bytes
+_TURN = 8  # newcomers who are heard before all others have their turn
+_QUEUED = 4096  # bytes of what a newcomer says; who says more at once is heard at once
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
@@ -29,6 +33,7 @@ class Guard:
         self.connections = connections  # at most
         self.heads: dict[GuardedProtocol, float] = {}  # -> since when
         self.readers: dict[GuardedProtocol, float] = {}
+        self._newcomers: deque[tuple[GuardedProtocol, bytes]] = deque()
 
     async def watch(self) -> None:
         """End, once a second, those whose time is over."""
@@ -41,6 +46,19 @@ class Guard:
                         break
                     del waiting[protocol]
                     protocol.transport.abort()
+
+    def queue(self, protocol: "GuardedProtocol", data: bytes) -> None:
+        """A newcomer has said something; it is heard soon, and says no more until then."""
+        if not self._newcomers:
+            asyncio.get_running_loop().call_soon(self._hear)
+        self._newcomers.append((protocol, data))
+
+    def _hear(self) -> None:
+        turn = [self._newcomers.popleft() for _ in range(min(_TURN, len(self._newcomers)))]
+        if self._newcomers:
+            asyncio.get_running_loop().call_soon(self._hear)
+        for protocol, data in turn:
+            protocol.heard(data)
 
     def make_room(self) -> None:
         """There are too many connections."""
@@ -58,6 +76,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.guard = guard
         self._allowed_sans = allowed_sans
         self._unfinished = 0  # bytes since the last whole head
+        self._newcomer = True  # until its first whole head
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A peer has come."""
@@ -90,6 +109,19 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a request, or of several."""
+        if self._newcomer and len(data) <= _QUEUED:
+            self.transport.pause_reading()
+            self.guard.queue(self, data)
+        else:
+            self._take(data)
+
+    def heard(self, data: bytes) -> None:
+        """It is this newcomer's turn."""
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
         self._unfinished += len(data)
         super().data_received(data)
         if self in self.guard.heads and self._unfinished > HEAD_LIMIT:
@@ -103,7 +135,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is here. No request that we know has a body: what has one is the last."""
         self.guard.heads.pop(self, None)
-        self._unfinished = 0
+        self._unfinished, self._newcomer = 0, False
         if sum(len(name) + len(value) for name, value in self.headers) > HEAD_LIMIT:
             self._refuse_head()
             raise ValueError("too large")  # at which the parser stops

@@ -136,7 +136,9 @@ def load(path: str | None) -> WebConfig:
     if path is None:
         return WebConfig()
     data = _parse(_read(Path(path), path), path)
-    settings = configuration.convert({} if data is None else data, WebConfig, path)
+    if data is None:  # perhaps it is just being written: that must not open what was closed
+        raise ConfigError(path, "", "is empty; {} stands for neither TLS nor logins")
+    settings = configuration.convert(data, WebConfig, path)
     context(settings, path)
     return settings
 

@@ -226,8 +226,9 @@ def _connections() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        soft = wanted
+        with contextlib.suppress(OSError, ValueError):  # a sandbox forbids it: then fewer will do
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
     room = _FILES if soft == resource.RLIM_INFINITY else soft
     return max(_FEWEST, min(_CONNECTIONS, room - _SPARE_FILES))
 
