@@ -265,7 +265,10 @@ def flood(connection: socket.socket) -> None:
      saying(b""), saying(b"\xff" * 100), saying(b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n"),
      saying(b"HTTP/1.1 999 \r\nContent-Length: 1" + b"0" * 30 + b"\r\n\r\n"),
      saying(b"\xff\xff" + b"\0" * 1000), saying(b"\x16\x03\x03\xff\xff" + b"\xff" * 9000)],
-    ids=str,
+    ids=[
+        "silent", "reset", "dripping", "flood", "endless", "line ends", "endless head", "nothing",
+        "noise", "length below zero", "length beyond all", "zeros", "broken handshake",
+    ],
 )  # fmt: skip
 def test_a_hostile_peer_costs_its_time_only(
     module: str, behaviour: Callable[[socket.socket], object]
