@@ -30,7 +30,8 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(*checks: str, **daemon: object) -> str:
     """A plan of these checks only."""
     faulty = tomllib.loads((PLUGINS / "faulty" / "pyproject.toml").read_text())
-    theirs = faulty["project"]["entry-points"][registry.CHECKS]
+    groups = faulty["project"]["entry-points"]
+    theirs = [name for group, names in groups.items() if registry.CHECKS in group for name in names]
     skip = {*registry.find(registry.CHECKS), *theirs} - set(checks)
     lines = [f"{key} = {json.dumps(value)}" for key, value in daemon.items()]
     return "\n".join([f"skip = {json.dumps(sorted(skip))}", "[daemon]", *lines, ""])
