@@ -16,7 +16,11 @@ class Style(Struct, frozen=True, kw_only=True):
 
 
 class Exporter(Protocol):
-    """The entry point's name is what `--output` calls it."""
+    """The entry point's name is what `--output` calls it.
+
+    It may have an attribute `mode`: the permissions of the file that `--output-file` makes of its
+    text. Without one only the owner can read it.
+    """
 
     def __call__(self, report: Report, style: Style) -> str:
         """The whole text, with its last newline."""

@@ -20,6 +20,7 @@ class Status(StrEnum):
     FAIL = "fail"  # a requirement is unmet
     ERROR = "error"  # could not be observed, and why
     WARN = "warn"  # below a recommendation
+    UNKNOWN = "unknown"  # not asked yet: only in a daemon that has just started
     SKIP = "skip"  # does not apply here, and why
     PASS = "pass"
 
@@ -87,6 +88,28 @@ class Table(Struct, frozen=True):
     rows: Annotated[tuple[tuple[str, ...], ...], Meta(description="A cell for each column.")]
 
 
+class Run(Struct, frozen=True):
+    """One run of a check, as its history has it."""
+
+    at: Annotated[datetime, Meta(description="When it ended (UTC).")]
+    status: Status
+    duration_seconds: float
+
+
+class Schedule(Struct, frozen=True, kw_only=True):
+    """How a check runs in the daemon."""
+
+    interval_seconds: Annotated[float, Meta(gt=0)]
+    timeout_seconds: Annotated[float, Meta(gt=0)]
+    runs: Annotated[int, Meta(description="Since the daemon started.")] = 0
+    failures: Annotated[int, Meta(description="Of these, runs that ended as fail or error.")] = 0
+    last_run: Annotated[datetime | None, Meta(description="When the last run ended (UTC).")] = None
+    last_success: Annotated[
+        datetime | None, Meta(description="When the last run ended that neither failed nor erred.")
+    ] = None
+    history: Annotated[tuple[Run, ...], Meta(description="The last runs, oldest first.")] = ()
+
+
 class Result(Struct, frozen=True, kw_only=True):
     """What one check found."""
 
@@ -99,6 +122,7 @@ class Result(Struct, frozen=True, kw_only=True):
     ] = None
     tables: tuple[Table, ...] = ()
     duration_seconds: Annotated[float, Meta(ge=0)] = 0.0
+    schedule: Annotated[Schedule | None, Meta(description="Only from a daemon.")] = None
 
 
 class Scope(Struct, frozen=True, kw_only=True):
@@ -133,6 +157,21 @@ class Machine(Struct, frozen=True, kw_only=True):
     host_root: Annotated[str, Meta(description="Where the host's file system was read.")] = "/"
 
 
+class Daemon(Struct, frozen=True, kw_only=True):
+    """How the daemon itself fares."""
+
+    started_at: datetime
+    reloaded_at: Annotated[datetime, Meta(description="When a configuration was last read well.")]
+    reload_succeeded: Annotated[bool, Meta(description="The last reading went well.")] = True
+    reload_problem: Annotated[str, Meta(description="Why not, in one line.")] = ""
+    lag_seconds: Annotated[
+        float, Meta(description="By how much the last check that was due was begun too late.")
+    ] = 0.0
+    history_problem: Annotated[
+        str, Meta(description="Why the history is kept in memory only; '' if it is on disk.")
+    ] = ""
+
+
 class Report(Struct, frozen=True, kw_only=True):
     """The findings of all checks, with host identity, versions and timings."""
 
@@ -147,12 +186,13 @@ class Report(Struct, frozen=True, kw_only=True):
     summary: Annotated[
         dict[Status, int], Meta(description="How many findings have each status.")
     ] = field(default_factory=dict)
+    daemon: Annotated[Daemon | None, Meta(description="Only from a daemon.")] = None
 
 
 def worst(statuses: Iterable[Status]) -> Status:
     """The status that stands for several: `skip` only where nothing else was said."""
     found = set(statuses)
-    for status in (Status.FAIL, Status.ERROR, Status.WARN, Status.PASS):
+    for status in (Status.FAIL, Status.ERROR, Status.WARN, Status.UNKNOWN, Status.PASS):
         if status in found:
             return status
     return Status.SKIP

@@ -26,6 +26,7 @@ from biostudio_doctor.plan import Plan
 from biostudio_doctor.registry import Plugin, PluginError, describe, load_check
 
 _SLOT = 256  # bytes of shared memory for one check's activity
+_LINE_LIMIT = 16 << 20  # bytes of one message; a large result has a few hundred thousand
 _PARENT_POLL = 0.5  # seconds
 _IMPORT_PATIENCE = 0.5  # seconds
 
@@ -37,44 +38,72 @@ class Identified(Struct, frozen=True, tag="identified"):
 
 
 class Started(Struct, frozen=True, tag="started"):
-    """A check was imported and begins; its title and timeout are known now."""
+    """A check was imported and begins; its title and its times are known now."""
 
     id: str
     title: str
     timeout_seconds: float
+    interval_seconds: float
 
 
-class Finished(Struct, frozen=True, tag="finished"):
+class Finished(Struct, frozen=True, tag="finished", omit_defaults=True):
     """A check ended."""
 
     result: Result
+    cut_off: bool = (
+        False  # it hung or ended its process, so that others beside it may have suffered
+    )
 
 
-Message = Identified | Started | Finished
+class Imported(Struct, frozen=True, tag="imported"):
+    """Modules that were imported since the process began, or since the last such message."""
+
+    names: tuple[str, ...]
+
+
+Message = Identified | Started | Imported | Finished
 
 
 class Observer:
     """The parent's end of one observing process."""
 
-    def __init__(self, plan: Plan, plugins: tuple[Plugin, ...]) -> None:
+    def __init__(
+        self, plan: Plan, plugins: tuple[Plugin, ...], *, tell_imports: bool = False
+    ) -> None:
+        self.plan = plan
         self.plugins = plugins
         self._activity = mmap.mmap(-1, _SLOT * max(1, len(plugins)))
         self._buffer = b""
+        self.pending = [plugin.name for plugin in plugins]  # what is awaited of it
+        self.cut_off: list[str] = []  # what is awaited no longer, although it did not end
+        self._reaped = False
+        self._status = 0  # as waitpid tells it
         self._decoder = msgspec.json.Decoder(Message)
         self.descriptor, write_end = os.pipe()
-        self.pid = os.fork()
+        try:
+            self.pid = os.fork()
+        except OSError:  # too many processes
+            os.close(self.descriptor)
+            os.close(write_end)
+            raise
         if self.pid == 0:
             os.close(self.descriptor)
-            _Worker(plan, plugins, write_end, self._activity).main()
+            _Worker(plan, plugins, write_end, self._activity, tell_imports).main()
         os.close(write_end)
 
     def receive(self) -> list[Message] | None:
-        """What the pipe holds now; None when the process has closed it."""
+        """What the pipe holds now; None when the process has closed it, or talks nonsense."""
         data = os.read(self.descriptor, 1 << 20)
         if not data:
             return None
         *lines, self._buffer = (self._buffer + data).split(b"\n")
-        return [self._decoder.decode(line) for line in lines]
+        try:
+            return [self._decoder.decode(line) for line in lines]
+        except msgspec.DecodeError:
+            return None
+        finally:
+            if len(self._buffer) > _LINE_LIMIT:
+                self._buffer = b""  # the rest of it is nonsense then
 
     def activity(self, check_id: str) -> str:
         """What a check is just doing, in its own process, such as "read /mnt/x"; '' if untold."""
@@ -85,16 +114,25 @@ class Observer:
     def end(self) -> None:
         """Kill the process, without waiting for it: it may be unkillable."""
         os.close(self.descriptor)
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, os.WNOHANG)
+        if not self.gone():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+    def gone(self) -> bool:
+        """Whether nothing is left of the process."""
+        if not self._reaped:
+            try:
+                pid, self._status = os.waitpid(self.pid, os.WNOHANG)
+                self._reaped = pid == self.pid
+            except ChildProcessError:  # whoever started us has them reaped by the kernel
+                self._reaped = True
+        return self._reaped
 
     def fate(self) -> str:
         """How the process ended by itself, in words; it is given a moment for that."""
         for _ in range(50):
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                code = os.waitstatus_to_exitcode(status)
+            if self.gone():
+                code = os.waitstatus_to_exitcode(self._status)
                 return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
             time.sleep(0.01)
         return "it closed its pipe"
@@ -104,7 +142,12 @@ class _Worker:
     """The child's end: one thread a check."""
 
     def __init__(
-        self, plan: Plan, plugins: tuple[Plugin, ...], write_end: int, activity: mmap.mmap
+        self,
+        plan: Plan,
+        plugins: tuple[Plugin, ...],
+        write_end: int,
+        activity: mmap.mmap,
+        tell_imports: bool,
     ) -> None:
         self._plan = plan
         self._plugins = plugins
@@ -112,6 +155,7 @@ class _Worker:
         self._activity = activity
         self._lock = threading.Lock()
         self._turn = threading.Lock()  # to import
+        self._imported = set(sys.modules) if tell_imports else None
         self._encoder = msgspec.json.Encoder()
 
     def main(self) -> None:
@@ -142,6 +186,10 @@ class _Worker:
     @staticmethod
     def _detach() -> None:
         """Leave interrupts to the parent, and the terminal alone: plug-ins may print."""
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if callable(signal.getsignal(number)):  # a daemon's
+                signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
@@ -153,8 +201,8 @@ class _Worker:
         started = time.perf_counter()
         try:
             check = self._load(plugin)(context, self._plan.settings.get(plugin.name))
-            timeout = check.timeout.total_seconds()
-            self._send(Started(plugin.name, check.title(), timeout))
+            times = check.timeout.total_seconds(), check.interval.total_seconds()
+            self._send(Started(plugin.name, check.title(), *times))
             result = run_check(check, host)
         except PluginError as error:
             result = failed_to_load(plugin, str(error))
@@ -162,6 +210,8 @@ class _Worker:
             result = _broken(plugin, error)
         result = without_secrets(result)
         seconds = round(time.perf_counter() - started, 6)
+        if self._imported is not None:
+            self._tell_imports(self._imported)
         self._send(Finished(msgspec.structs.replace(result, duration_seconds=seconds)))
 
     def _load(self, plugin: Plugin) -> type[Check[Any]]:
@@ -172,6 +222,12 @@ class _Worker:
         finally:
             if its_turn:
                 self._turn.release()
+
+    def _tell_imports(self, known: set[str]) -> None:
+        with self._lock:
+            names = [name for name in list(sys.modules) if name not in known]
+            known.update(names)
+        self._send(Imported(tuple(names)))
 
     def _activity_writer(self, index: int) -> Callable[[str], None]:
         def write(activity: str) -> None:

@@ -53,6 +53,11 @@ class Plugin:
         names = {entry.dist.name if entry.dist else "?" for entry in self._entries}
         return " and ".join(sorted(names))
 
+    @property
+    def is_built_in(self) -> bool:
+        """It is ours alone."""
+        return all(entry.value.startswith("biostudio_doctor.") for entry in self._entries)
+
     def load(self) -> Any:
         """Import it.
 
@@ -70,6 +75,11 @@ class Plugin:
                 f"the plug-in '{self.name}' of the package {self.package} cannot be imported: "
                 f"{describe(error)}"
             ) from error
+
+
+def family(check_id: str) -> str:
+    """Checks of one family import the same modules, and may share what they observe."""
+    return check_id.partition(".")[0]
 
 
 def describe(error: BaseException) -> str:

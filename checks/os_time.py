@@ -16,6 +16,7 @@ from biostudio_doctor.host.clock import (
     kernel_clock,
     parse_tracking,
     time_zone,
+    timedated_clock,
 )
 from biostudio_doctor.host.hypervisor import hypervisor
 from biostudio_doctor.host.processes import named
@@ -115,7 +116,11 @@ def _ask_kernel(host: Host) -> tuple[KernelClock | None, str]:
     try:
         return kernel_clock(), ""
     except OSError as error:
-        return None, f"{error.filename}: {error.strerror}"
+        problem = f"{error.filename}: {error.strerror}"
+    try:
+        return timedated_clock(host), ""
+    except (OSError, ValueError):  # TimeoutError is one
+        return None, problem
 
 
 def _ask_chrony(host: Host) -> tuple[Tracking | None, str]:
@@ -258,7 +263,8 @@ def _ask_again(facts: TimeFacts, machine: Machine) -> Remedy:
 def _offset(facts: TimeFacts, settings: TimeSettings, machine: Machine) -> Finding:
     """How far the clock is off, by whoever keeps it."""
     known: Tracking | KernelClock | None = facts.tracking or facts.kernel
-    if not known or not known.synchronised or (facts.tracking and not facts.tracking.reference):
+    own = facts.tracking and not facts.tracking.reference
+    if not known or not known.synchronised or known.offset is None or own:
         return Finding(
             Status.SKIP, "offset", "How far the clock is off is not known: nothing here can tell."
         )

@@ -27,7 +27,7 @@ class Front(ServiceCheck):
 
     def judge(self, facts: ServiceFacts, requirements: Requirements) -> Iterator[Finding]:
         for finding in super().judge(facts, requirements):
-            yield in_its_time(finding, facts.startup)
+            yield in_its_time(finding, facts.startup, self.context.config.daemon.grace)
 
     def _finding(self, answer: Answer, facts: ServiceFacts) -> Finding:
         finding = super()._finding(answer, facts)

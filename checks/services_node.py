@@ -14,9 +14,6 @@ from biostudio_doctor.requirements import Requirements
 
 from .services import ServiceCheck, ServiceFacts
 
-#: Seconds that BioStudio may take: the notebook hub was seen to answer after twelve minutes.
-STARTING = 15 * 60
-
 #: The images of a node, as they have been named so far.
 IMAGES = ("biocolab", "biostudio")
 
@@ -35,7 +32,7 @@ class NodeService(ServiceCheck):
 
     def judge(self, facts: ServiceFacts, requirements: Requirements) -> Iterator[Finding]:
         for finding in super().judge(facts, requirements):
-            yield in_its_time(finding, facts.startup)
+            yield in_its_time(finding, facts.startup, self.context.config.daemon.grace)
 
 
 async def with_startup(facts: ServiceFacts, host: Host, port: int = 0) -> ServiceFacts:
@@ -53,8 +50,12 @@ async def with_startup(facts: ServiceFacts, host: Host, port: int = 0) -> Servic
     return structs.replace(facts, startup=found)
 
 
-def in_its_time(finding: Finding, startup: Startup | None) -> Finding:
-    """The same finding, or a milder one while the container has only just been started."""
+def in_its_time(finding: Finding, startup: Startup | None, grace: float) -> Finding:
+    """The same finding, or a milder one while the container has only just been started.
+
+    BioStudio may take up to `grace` seconds: the notebook hub was seen to answer after twelve
+    minutes.
+    """
     if finding.status is not Status.FAIL or not startup:
         return finding
     said = finding.summary.rstrip(".")
@@ -65,7 +66,7 @@ def in_its_time(finding: Finding, startup: Startup | None) -> Finding:
             f"{said}; the container {startup.name} has been restarted {times}, last {since} ago."
         )
         return structs.replace(finding, summary=summary)
-    if startup.age > STARTING:
+    if startup.age > grace:
         return finding
     return structs.replace(
         finding,
@@ -73,7 +74,7 @@ def in_its_time(finding: Finding, startup: Startup | None) -> Finding:
         summary=f"{said}; the container {startup.name} was started {since} ago, and may still be "
         "starting.",
         remedy=Remedy(
-            f"Check again {_minutes(STARTING)} after its start: the notebook hub takes longest.",
+            f"Check again {_minutes(grace)} after its start: the notebook hub takes longest.",
             ("biostudio-doctor check 'services.*' --phase running",),
             as_root=False,
         ),

@@ -10,16 +10,13 @@ Checks that were not asked are named together under the table, so that it holds 
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 import click
 from tabulate import SEPARATING_LINE, tabulate
 
-from biostudio_doctor import tables, text
+from biostudio_doctor import steps, tables, text
 from biostudio_doctor.exporter import Style
 from biostudio_doctor.model import (
-    NOT_ASKED,
-    NOT_CONFIGURED,
     SEVERITY,
     Finding,
     Remedy,
@@ -32,6 +29,7 @@ COLORS = {
     Status.FAIL: "red",
     Status.ERROR: "magenta",
     Status.WARN: "yellow",
+    Status.UNKNOWN: "bright_black",
     Status.SKIP: "bright_black",
     Status.PASS: "green",
 }
@@ -47,7 +45,7 @@ _PADDING = 2  # what tabulate adds to the width of a header, and puts between co
 
 def render(report: Report, style: Style) -> str:
     """The table, the remedies and the verdict, no line longer than the style's width."""
-    asked = [result for result in report.results if not _unasked(result)]
+    asked = [result for result in report.results if not steps.unasked(result)]
     parts = [_heading(report, style), _table(asked or report.results, style)]
     if asked:
         parts += _not_asked(report, style)
@@ -69,22 +67,11 @@ def _heading(report: Report, style: Style) -> str:
     return "\n".join(_wrapped(line, style) for line in lines)
 
 
-def _unasked(result: Result) -> str:
-    """Why this whole check was not asked; '' if it was."""
-    if len(result.findings) != 1:
-        return ""
-    (finding,) = result.findings
-    if finding.cause == NOT_CONFIGURED:
-        return "nothing is configured for it; `biostudio-doctor explain ID` tells how"
-    said = finding.summary.removeprefix("Not asked: it ").removesuffix(".")
-    return said if finding.cause == NOT_ASKED else ""
-
-
 def _not_asked(report: Report, style: Style) -> Iterator[str]:
     """One line for each reason, with the checks that were not asked for it."""
     reasons: dict[str, list[str]] = {}
     for result in report.results:
-        reasons.setdefault(_unasked(result), []).append(result.id)
+        reasons.setdefault(steps.unasked(result), []).append(result.id)
     asked = reasons.pop("", [])
     if not reasons:
         return
@@ -120,7 +107,7 @@ def _table(results: Sequence[Result], style: Style) -> str:
         group = result.id.partition(".")[0]
         for index, finding in enumerate(result.findings):
             said, indent = finding.summary, ""
-            if _diagnosis(finding, result):  # which has said it all
+            if steps.diagnosis(finding, result):  # which has said it all
                 said, indent = f"- {finding.subject} ({finding.cause})", "  "
             lines = _wrapped(said, style, indent, finding_width).split("\n")
             status = _styled(finding.status, finding.status, style)
@@ -131,10 +118,10 @@ def _table(results: Sequence[Result], style: Style) -> str:
 
 
 def _next_steps(report: Report, style: Style) -> Iterator[str]:
-    steps = _steps(report)
-    if steps:
+    found = steps.make(report)
+    if found:
         yield _bold("What to do next", style)
-    for number, step in enumerate(steps, 1):
+    for number, step in enumerate(found, 1):
         status = step.status
         lead = f"{number}. {status.upper()} {', '.join(step.results)}: "
         lines = _said(step.findings, lead, style)
@@ -144,49 +131,10 @@ def _next_steps(report: Report, style: Style) -> Iterator[str]:
         spoken_for = [
             finding
             for result in step.results.values()
-            for finding in _spoken_for(step.findings, result)
+            for finding in steps.spoken_for(step.findings, result)
         ]
         lines += _sources([*step.findings, *spoken_for], style)
         yield "\n".join(lines)
-
-
-class _Step(NamedTuple):
-    """Findings that one remedy mends, which may be of several checks."""
-
-    status: Status
-    remedy: Remedy | None
-    results: dict[str, Result]  # by id
-    findings: list[Finding]
-
-
-def _steps(report: Report) -> list[_Step]:
-    """What to act on, worst first. Findings without a remedy are a step for each check."""
-    steps: dict[tuple[Status, Remedy | str], _Step] = {}
-    for status in (Status.FAIL, Status.ERROR, Status.WARN):
-        for result in report.results:
-            for finding in result.findings:
-                if finding.status is not status or _diagnosis(finding, result):
-                    continue
-                key = (status, finding.remedy or result.id)
-                step = steps.setdefault(key, _Step(status, finding.remedy, {}, []))
-                step.results[result.id] = result
-                step.findings.append(finding)
-    return list(steps.values())
-
-
-def _diagnosis(finding: Finding, result: Result) -> Finding | None:
-    """The finding that speaks for this one, if there is one."""
-    if finding.remedy or not finding.cause:
-        return None
-    of_cause = (other for other in result.findings if other.cause == finding.cause)
-    return next((other for other in of_cause if other.remedy), None)
-
-
-def _spoken_for(findings: Sequence[Finding], result: Result) -> Iterator[Finding]:
-    """The findings that some of these speak for."""
-    for other in result.findings:
-        if _diagnosis(other, result) in findings:
-            yield other
 
 
 def _said(findings: list[Finding], lead: str, style: Style) -> list[str]:
@@ -225,7 +173,7 @@ def _verdict(report: Report, style: Style) -> str:
     counts = report.summary
     words = {
         Status.FAIL: "failed", Status.ERROR: "could not be determined", Status.WARN: "warned",
-        Status.SKIP: "skipped", Status.PASS: "passed",
+        Status.UNKNOWN: "not asked yet", Status.SKIP: "skipped", Status.PASS: "passed",
     }  # fmt: skip
     said = {
         status: f"{counts[status]} {words[status]}".replace(" ", "\xa0")  # kept on one line

@@ -56,7 +56,10 @@ def test_version() -> None:
         (["check", "--timeout", "soon"], "Invalid value for '--timeout'"),
         (["check", "--config", "/nonexistent.toml"], "/nonexistent.toml: the configuration file"),
         (["check", "--host-root", "/nonexistent"], "--host-root: /nonexistent is no directory"),
-        (["check", "--output", "xml"], "--output: 'xml' is unknown; known: json, table"),
+        (
+            ["check", "--output", "xml"],
+            "--output: 'xml' is unknown; known: json, openmetrics, prometheus, table, textfile",
+        ),
         (["check", "--output-file", "/nonexistent/x"], "the directory /nonexistent does not exist"),
         (["check", "--output-file", "/"], "--output-file: / is a directory"),
         (["check", "--nosuch"], "No such option"),

@@ -12,7 +12,7 @@ from biostudio_doctor import config as configuration
 from biostudio_doctor.cli import cli
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def test_generated_pages_are_fresh(tmp_path: Path) -> None:

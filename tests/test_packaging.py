@@ -42,7 +42,7 @@ def test_the_wheel_holds_the_three_rooms_and_nothing_beside_them(wheel: Path) ->
         ("exporters", "exporters/"),
     ):
         for file in (ROOT / room).rglob("*"):
-            if file.suffix in (".py", ".toml", ".typed"):
+            if file.suffix in (".py", ".toml", ".typed", ".css", ".html", ".js"):
                 relative = file.relative_to(ROOT / room)
                 assert f"biostudio_doctor/{inside}{relative}" in shipped
 

@@ -16,6 +16,7 @@ _COMMANDS = {
     "list": "biostudio_doctor.cli.catalogue:list_checks",
     "explain": "biostudio_doctor.cli.catalogue:explain",
     "listen": "biostudio_doctor.cli.listen:listen",
+    "daemon": "biostudio_doctor.cli.daemon:daemon",
     "matrix": "biostudio_doctor.cli.matrix:matrix",
     "egress": "biostudio_doctor.cli.egress:egress",
     "certificate": "biostudio_doctor.cli.certificate:certificate",

@@ -11,6 +11,7 @@ from biostudio_doctor import config as configuration
 from biostudio_doctor import plan as planning
 from biostudio_doctor import registry
 from biostudio_doctor.cli import terminal
+from biostudio_doctor.cli.host_root import refuse_unlikely
 from biostudio_doctor.config import PHASES, PLATFORMS, ROLES, Config
 from biostudio_doctor.errors import DoctorError
 from biostudio_doctor.exporter import Exporter
@@ -76,13 +77,13 @@ from biostudio_doctor.runner import Run, exit_code
     default="table",
     show_default=True,
     metavar="FORMAT",
-    help="table, json, or any exporter that is installed.",
+    help="table, json, prometheus, openmetrics, textfile, or any exporter that is installed.",
 )
 @click.option(
     "--output-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write there (only you can read it) instead of to the terminal.",
+    help="Write there instead of to the terminal; only you can read it, unless it is a textfile.",
 )
 @click.option("--no-color", is_flag=True, help="No colours on the terminal.")
 def check(
@@ -110,7 +111,7 @@ def check(
     Without IDs, all checks run. Exit code: 0 nothing failed, 1 something failed (or warned, with
     --strict), 2 wrong usage or configuration, 3 something could not be determined.
     """
-    _refuse_unlikely(host_root)
+    refuse_unlikely(host_root)
     given = {"role": role, "phase": phase, "platform": platform, "profile": profile,
              "timeout": timeout}  # fmt: skip
     config = configuration.load(config_file, {k: v for k, v in given.items() if v is not None})
@@ -130,7 +131,8 @@ def check(
     _refuse_unwritable(output_file)
     _check_exporter(output)
     report, render = _run(plan, output)
-    terminal.write(render(report, terminal.style(output_file, no_color)), output_file)
+    text = render(report, terminal.style(output_file, no_color))
+    terminal.write(text, output_file, getattr(render, "mode", 0o600))
     sys.exit(exit_code(report, strict))
 
 
@@ -208,17 +210,6 @@ def _load_exporter(name: str) -> Exporter:
     except registry.PluginError as error:
         raise DoctorError(str(error)) from None
     return exporter
-
-
-def _refuse_unlikely(host_root: str) -> None:
-    """An empty directory is a mount that was forgotten, and no host to find fault with."""
-    if not os.path.isdir(host_root):
-        raise DoctorError(f"--host-root: {host_root} is no directory")
-    missing = [name for name in ("etc", "proc") if not os.path.isdir(os.path.join(host_root, name))]
-    if missing:
-        raise DoctorError(
-            f"--host-root: {host_root} is no root of a host: it has no {' and no '.join(missing)}"
-        )
 
 
 def _refuse_unwritable(path: Path | None) -> None:

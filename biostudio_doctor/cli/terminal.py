@@ -49,8 +49,11 @@ def can_show(character: str) -> bool:
     return True
 
 
-def write(text: str, path: Path | None) -> None:
-    """To the terminal, or whole or not at all to a file that only its owner can read."""
+def write(text: str, path: Path | None, mode: int = 0o600) -> None:
+    """To the terminal, or whole or not at all to a file that only its owner can read.
+
+    Another `mode` holds whatever the umask is.
+    """
     if path is None:
         click.echo(text, nl=False)
         return
@@ -64,6 +67,7 @@ def write(text: str, path: Path | None) -> None:
         try:
             with open(descriptor, "w", encoding="utf-8", errors="replace") as file:
                 file.write(text)
+                os.fchmod(descriptor, mode)
             os.replace(temporary, path)
         except BaseException:
             os.unlink(temporary)

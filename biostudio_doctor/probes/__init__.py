@@ -29,6 +29,7 @@ Reason = Literal[
     "untrusted",  # the certificate does not verify
     "bad-response",  # what came back is no such protocol
     "too-large",  # more was sent than is read
+    "not-allowed",  # the configuration does not let it be asked
     "other",  # told by the detail only
 ]
 

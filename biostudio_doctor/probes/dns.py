@@ -116,9 +116,15 @@ UNANSWERED = (
 
 
 async def question(
-    name: str, record: str, server: str, *, timeout: float, port: int = 53
+    name: str,
+    record: str,
+    server: str,
+    *,
+    timeout: float,
+    port: int = 53,
+    over_tcp: bool = False,
 ) -> tuple[dns.message.Message, bool]:
-    """One answer of a name server, and whether it came by TCP because it was too long for UDP.
+    """One answer of a name server, and whether it came by TCP: so asked, or too long for UDP.
 
     Raises:
         UNANSWERED: if none comes, or none that can be read; `unanswered` says what that means.
@@ -126,15 +132,16 @@ async def question(
     query = dns.message.make_query(name, record, use_edns=0, payload=_PAYLOAD)
     wire = query.to_wire()
     with anyio.fail_after(timeout):
-        reply = dns.message.from_wire(
-            await _datagram(wire, server, port, timeout), ignore_trailing=True
-        )
-        truncated = bool(reply.flags & dns.flags.TC)
-        if truncated:
+        if not over_tcp:
+            reply = dns.message.from_wire(
+                await _datagram(wire, server, port, timeout), ignore_trailing=True
+            )
+            over_tcp = bool(reply.flags & dns.flags.TC)
+        if over_tcp:
             reply = dns.message.from_wire(await _over_tcp(wire, server, port, timeout))
     if not query.is_response(reply):
         raise ProbeError(Failure("resolve", "bad-response", "an answer to another question"))
-    return reply, truncated
+    return reply, over_tcp
 
 
 def unanswered(error: BaseException) -> Failure:

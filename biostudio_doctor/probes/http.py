@@ -15,7 +15,7 @@ import anyio
 import httpcore
 import httpx
 from anyio.abc import ByteStream
-from anyio.streams.tls import TLSStream
+from anyio.streams.tls import TLSAttribute, TLSStream
 
 from biostudio_doctor import __version__
 from biostudio_doctor.probes import Failure, Phase
@@ -66,7 +66,7 @@ async def _get(
 ) -> tuple[Hop, str | None]:
     """One hop, and where it redirects to."""
     told: dict[str, Any] = {}
-    trace = _Trace()
+    trace = Trace()
     problem, following = None, None
     try:
         with anyio.fail_after(timeout):
@@ -150,7 +150,7 @@ def _public(url: str) -> str:
     return one_line(f"{parts.scheme}://{host}{port}{parts.path}")
 
 
-class _Trace:
+class Trace:
     """Adds up the seconds of each phase from httpx's events, and knows the phase that runs."""
 
     def __init__(self) -> None:
@@ -159,6 +159,7 @@ class _Trace:
         self._started = 0.0
 
     async def __call__(self, event: str, _info: dict[str, Any]) -> None:
+        """What httpx calls for each event."""
         name, _, moment = event.rpartition(".")
         phase = _TRACED.get(name)
         if not phase:
@@ -229,4 +230,4 @@ class _Stream(httpcore.AsyncNetworkStream):
         )
 
     def get_extra_info(self, info: str) -> Any:
-        return None
+        return self._stream.extra(TLSAttribute.ssl_object, None) if info == "ssl_object" else None

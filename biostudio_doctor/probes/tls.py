@@ -37,7 +37,9 @@ __all__ = [
     "host_name",
     "lenient_context",
     "oldest_version",
+    "presented",
     "probe",
+    "verified",
     "verifying_context",
 ]
 
@@ -240,7 +242,7 @@ async def _shake_hands(
     finally:
         done.seconds = round(time.perf_counter() - started, 6)
         done.heard = incoming.heard
-        done.chain = _presented(tls)
+        done.chain = presented(tls)
 
 
 def _advance(tls: ssl.SSLObject) -> bool:
@@ -270,18 +272,25 @@ def host_name(name: str) -> str:
     return name
 
 
-def _presented(tls: ssl.SSLObject) -> tuple[bytes, ...]:
+def presented(tls: ssl.SSLObject) -> tuple[bytes, ...]:
     """The chain as the peer sent it, in DER; known also where a later step failed.
 
     Public since Python 3.13, where it gives bytes; before, only the C object inside has it, and it
     gives objects.
     """
+    return _chain_of(tls, "get_unverified_chain")
+
+
+def verified(tls: ssl.SSLObject) -> tuple[bytes, ...]:
+    """The chain up to the authority that is trusted, in DER, after a handshake that verified."""
+    return _chain_of(tls, "get_verified_chain")
+
+
+def _chain_of(tls: ssl.SSLObject, method: str) -> tuple[bytes, ...]:
     if sys.version_info >= (3, 13):
-        return tuple(tls.get_unverified_chain())
-    return tuple(
-        certificate.public_bytes(_ENCODING_DER)
-        for certificate in tls._sslobj.get_unverified_chain() or ()  # type: ignore[attr-defined]
-    )
+        return tuple(getattr(tls, method)())
+    found = getattr(tls._sslobj, method)() or ()  # type: ignore[attr-defined]
+    return tuple(certificate.public_bytes(_ENCODING_DER) for certificate in found)
 
 
 # --- What it means --------------------------------------------------------------------------------

@@ -91,6 +91,34 @@ def test_a_chronyd_that_does_not_answer_is_an_error(asked: Ask, tmp_path: Path) 
     assert finding.status is Status.ERROR and "506 Cannot talk to daemon" in finding.summary
 
 
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [("yes", Status.PASS), ("no", Status.WARN), ("", Status.ERROR), ("\\377", Status.ERROR)],
+)
+def test_in_a_sandbox_timedated_tells_in_place_of_the_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, status: Status
+) -> None:
+    """Its place is taken by a script: this machine has no systemd to ask."""
+
+    def forbidden() -> KernelClock:
+        raise PermissionError(1, "Operation not permitted", "adjtimex(2)")
+
+    monkeypatch.setattr("biostudio_doctor.checks.os_time.kernel_clock", forbidden)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    program = tmp_path / "timedatectl"
+    program.write_text(f"#!/bin/sh\nprintf 'NTPSynchronized={said}\\n'\n")
+    program.chmod(0o755)
+    check = OsTime(context())
+    facts = check.observe(Host())
+    facts = structs.replace(
+        facts, daemons=("systemd-timesyncd",), tracking=None, tracking_problem=""
+    )
+    findings = judge(check, facts)
+    assert findings["synchronisation"].status is status
+    assert ("adjtimex(2)" in findings["synchronisation"].summary) is (status is Status.ERROR)
+    assert findings["offset"].status is Status.SKIP
+
+
 def verdict(facts: TimeFacts, machine: Machine = DEBIAN) -> Finding:
     check = OsTime(context(machine))
     return judge(check, facts)["synchronisation"]

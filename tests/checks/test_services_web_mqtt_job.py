@@ -83,9 +83,8 @@ def ports(place: Path, authority: servers.Authority) -> Iterator[dict[str, int]]
 
 def check_at(service: str, port: int, **config: Any) -> ServiceCheck:
     """The check of a service that is at this port; keywords are keys of its own table."""
-    more = {
-        key: config.pop(key) for key in ("domain", "role", "nodes", "platform") if key in config
-    }
+    others = ("domain", "role", "nodes", "platform", "daemon")
+    more = {key: config.pop(key) for key in others if key in config}
     settings = config.pop("settings", None)
     if service in ("http", "https"):
         places: dict[str, Any] = {"ports": {"http": free_port(), service: port, **config}}
@@ -362,6 +361,13 @@ def test_a_quarter_of_an_hour_is_granted(service: str, ports: dict[str, int]) ->
     looping = refused(check, Startup(name="biocolab", age=7, restarts=31))
     assert looping.status is Status.FAIL
     assert "has been restarted 31 times, last 7 seconds ago" in looping.summary
+
+
+def test_how_long_is_granted_can_be_configured(ports: dict[str, int]) -> None:
+    check = check_at("app", ports["nobody"], daemon={"grace": 60})
+    assert refused(check, Startup(name="biocolab", age=61, restarts=0)).status is Status.FAIL
+    young = refused(check, Startup(name="biocolab", age=59, restarts=0))
+    assert young.status is Status.WARN and "Check again 60 seconds after" in str(young.remedy)
 
 
 def test_the_fronts_grant_it_to_what_is_behind_them(ports: dict[str, int]) -> None:

@@ -8,6 +8,8 @@ from datetime import timedelta
 from biostudio_doctor.check import Check
 from biostudio_doctor.model import Finding, Status
 
+_LEAKED = []
+
 
 class _Faulty(Check):
     """A check that misbehaves."""
@@ -131,6 +133,26 @@ class Prints(_Faulty):
         os.write(1, b"noise")
         os.write(2, b"noise")
         return {}
+
+
+class Leaks(_Faulty):
+    id = "faulty.leaks"
+
+    def observe(self, host):
+        _LEAKED.append(b"x" * (100 << 20))
+        return {"bytes": sum(map(len, _LEAKED))}
+
+
+class Obeys(_Faulty):
+    """Does from run to run what a file names: what another of these does, or nothing bad."""
+
+    id = "faulty.obeys"
+
+    def observe(self, host):
+        with open(os.environ["FAULT"]) as file:
+            fault = file.read()
+        others = {check.id: check for check in _Faulty.__subclasses__()}
+        return others[fault].observe(self, host) if fault else {}
 
 
 class NoCheck:

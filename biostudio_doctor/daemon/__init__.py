@@ -1,0 +1,14 @@
+"""`biostudio-doctor daemon`: the same checks, for ever.
+
+Two processes. The supervisor (the main one) is single-threaded: it keeps the schedule, forks an
+expendable observing process for each run, reloads the configuration, feeds systemd's watchdog and
+writes the history. The web process only serves what it was last told, so nothing that a check does
+delays a scrape. They speak in JSON lines over a pair of sockets; either is replaced if it dies.
+
+    supervisor.py   the main process
+    schedule.py     when each check is due; pure, given the time
+    history.py      the last runs, across restarts
+    allow.py        what /probe may ask
+    messages.py     what the two processes say to each other
+    web/            the web process
+"""

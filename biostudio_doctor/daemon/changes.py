@@ -1,0 +1,77 @@
+"""What a configuration means to the daemon, and what a new one changes."""
+
+import socket
+from fnmatch import fnmatchcase
+
+from msgspec import structs
+
+from biostudio_doctor import endpoints, registry
+from biostudio_doctor.errors import ConfigError
+from biostudio_doctor.plan import Plan
+
+
+def intervals(plan: Plan) -> dict[str, float]:
+    """The configured intervals in seconds, by check: its own id counts first, then the first glob.
+
+    Raises:
+        DoctorError: if a pattern matches no check that is installed.
+    """
+    configured = plan.config.daemon.intervals
+    registry.select(registry.find(registry.CHECKS), configured)
+    chosen = {}
+    for name in (plugin.name for plugin in plan.plugins):
+        patterns = (name, *configured)
+        fits = (
+            configured[pattern]
+            for pattern in patterns
+            if pattern in configured and _fits(name, pattern)
+        )
+        seconds = next(fits, None)
+        if seconds is not None:
+            chosen[name] = seconds
+    return chosen
+
+
+def differs(old: Plan, new: Plan) -> bool:
+    """Whether any check might find something else."""
+    config = structs.replace(new.config, daemon=old.config.daemon)
+    return (old.config, old.settings, old.scope) != (config, new.settings, new.scope)
+
+
+def concerns(check_id: str, old: Plan, new: Plan) -> bool:
+    """Whether a check's last result speaks of what is not configured any more.
+
+    That is so if its own settings changed, or the table or key that is named like its family
+    (`services`, `certificates` ...), or what all checks are asked for. Else the last result stands
+    until the check has run again, which is soon.
+    """
+    if old.scope != new.scope or old.settings.get(check_id) != new.settings.get(check_id):
+        return True
+    family = registry.family(check_id)
+    keys = {family, f"{family}s"} & set(new.config.__struct_fields__)
+    return any(getattr(old.config, key) != getattr(new.config, key) for key in keys)
+
+
+def refuse_taken(listen: str, now: str) -> None:
+    """Try whether one can listen there, before the place where we do is given up.
+
+    Raises:
+        ConfigError: if not.
+    """
+    place = endpoints.parse(listen)
+    if place.port == endpoints.parse(now).port:
+        return  # which is ours
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            place.host, place.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+            trial.listen(1)
+    except OSError as error:
+        raise ConfigError("daemon.listen", listen, error.strerror or str(error)) from None
+
+
+def _fits(name: str, pattern: str) -> bool:
+    return fnmatchcase(name, pattern) or name.startswith(pattern + ".")

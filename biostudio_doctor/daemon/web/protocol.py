@@ -1,0 +1,159 @@
+"""Connections that cost no more than they should.
+
+uvicorn waits for ever for a request's head, for the rest of a body, and for a reader that does not
+read. Here each of these has its time, a head its size, and where connections run out, the one that
+has kept us waiting longest makes room. Where thousands come at once, they queue up, and those who
+have kept their connection, as Prometheus does, pass them by.
+"""
+
+import asyncio
+import time
+from collections import deque
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from biostudio_doctor.daemon.web.security import allows
+
+HEAD_TIMEOUT = 10.0  # seconds from the first byte, or the connection, to the end of the head
+READ_TIMEOUT = 30.0  # seconds in which a peer reads nothing of what waits for it
+HEAD_LIMIT = 32 << 10  # bytes
+_TURN = 8  # newcomers who are heard before all others have their turn
+_QUEUED = 4096  # bytes of what a newcomer says; who says more at once is heard at once
+_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-length: 0\r\nconnection: close\r\n\r\n"
+)
+
+
+class Guard:
+    """The connections that keep us waiting, those that have done so longest first."""
+
+    def __init__(self, connections: int) -> None:
+        self.connections = connections  # at most
+        self.heads: dict[GuardedProtocol, float] = {}  # -> since when
+        self.readers: dict[GuardedProtocol, float] = {}
+        self._newcomers: deque[tuple[GuardedProtocol, bytes]] = deque()
+
+    async def watch(self) -> None:
+        """End, once a second, those whose time is over."""
+        while True:
+            await asyncio.sleep(1)
+            now = time.monotonic()
+            for waiting, patience in ((self.heads, HEAD_TIMEOUT), (self.readers, READ_TIMEOUT)):
+                for protocol, since in list(waiting.items()):
+                    if now - since < patience:
+                        break
+                    del waiting[protocol]
+                    protocol.transport.abort()
+
+    def queue(self, protocol: "GuardedProtocol", data: bytes) -> None:
+        """A newcomer has said something; it is heard soon, and says no more until then."""
+        if not self._newcomers:
+            asyncio.get_running_loop().call_soon(self._hear)
+        self._newcomers.append((protocol, data))
+
+    def _hear(self) -> None:
+        turn = [self._newcomers.popleft() for _ in range(min(_TURN, len(self._newcomers)))]
+        if self._newcomers:
+            asyncio.get_running_loop().call_soon(self._hear)
+        for protocol, data in turn:
+            protocol.heard(data)
+
+    def make_room(self) -> None:
+        """There are too many connections."""
+        if self.heads:
+            protocol = next(iter(self.heads))
+            del self.heads[protocol]
+            protocol.transport.abort()
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, watched."""
+
+    def __init__(self, *arguments: Any, guard: Guard, allowed_sans: tuple[str, ...]) -> None:
+        super().__init__(*arguments)
+        self.guard = guard
+        self._allowed_sans = allowed_sans
+        self._unfinished = 0  # bytes since the last whole head
+        self._newcomer = True  # until its first whole head
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A peer has come."""
+        if len(self.connections) >= self.guard.connections:
+            self.guard.make_room()
+        assert isinstance(transport, asyncio.Transport)
+        super().connection_made(transport)
+        # Any rest that the peer has not taken counts as waiting, so that it has its time.
+        transport.set_write_buffer_limits(high=1)  # at 0 TLS would count nothing as waiting
+        self.guard.heads[self] = time.monotonic()
+        if not allows(transport.get_extra_info("peercert"), self._allowed_sans):
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The peer has gone."""
+        self.guard.heads.pop(self, None)
+        self.guard.readers.pop(self, None)
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # which uvicorn leaves to run where exc is set
+
+    def pause_writing(self) -> None:
+        """The peer does not read as fast as we write."""
+        self.guard.readers[self] = time.monotonic()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """It has read everything."""
+        self.guard.readers.pop(self, None)
+        super().resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a request, or of several."""
+        if self._newcomer and len(data) <= _QUEUED:
+            self.transport.pause_reading()
+            self.guard.queue(self, data)
+        else:
+            self._take(data)
+
+    def heard(self, data: bytes) -> None:
+        """It is this newcomer's turn."""
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        self._unfinished += len(data)
+        super().data_received(data)
+        if self in self.guard.heads and self._unfinished > HEAD_LIMIT:
+            self._refuse_head()
+
+    def on_message_begin(self) -> None:
+        """The first bytes of a head."""
+        self.guard.heads.setdefault(self, time.monotonic())
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """The head is here. No request that we know has a body: what has one is the last."""
+        self.guard.heads.pop(self, None)
+        self._unfinished, self._newcomer = 0, False
+        if sum(len(name) + len(value) for name, value in self.headers) > HEAD_LIMIT:
+            self._refuse_head()
+            raise ValueError("too large")  # at which the parser stops
+        super().on_headers_complete()
+        for name, value in self.headers:
+            if name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
+                self.cycle.keep_alive = False
+
+    def send_400_response(self, msg: str) -> None:
+        """This is no request, or one that has been answered."""
+        if not self.transport.is_closing():
+            super().send_400_response(msg)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The peer has asked for nothing more for a while."""
+        self.transport.abort()  # close() would first wait for it to read the last answer
+
+    def _refuse_head(self) -> None:
+        self.guard.heads.pop(self, None)
+        self.transport.write(_TOO_LARGE)
+        self.transport.close()

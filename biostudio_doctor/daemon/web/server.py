@@ -1,0 +1,252 @@
+"""The life of the web process: it listens, answers, and ends with the supervisor or at SIGTERM."""
+
+import asyncio
+import contextlib
+import functools
+import gc
+import logging
+import os
+import resource
+import signal
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+
+from biostudio_doctor import endpoints
+from biostudio_doctor.config import DaemonConfig
+from biostudio_doctor.daemon.messages import Listening, Snapshot, ToWeb
+from biostudio_doctor.daemon.web import security
+from biostudio_doctor.daemon.web.access import Access
+from biostudio_doctor.daemon.web.app import App
+from biostudio_doctor.daemon.web.link import Link
+from biostudio_doctor.daemon.web.protocol import Guard, GuardedProtocol
+from biostudio_doctor.daemon.web.state import State
+from biostudio_doctor.errors import ConfigError
+
+_FILES = 16384  # descriptors to ask for
+_SPARE_FILES = 256  # descriptors that are no connections, but probes of /probe and files
+_FEWEST = 64  # connections
+_CONNECTIONS = 8192  # at most
+_BACKLOG = 4096
+_ACCEPTED_AT_ONCE = 16  # before those who are here have their turn
+_KEEP_ALIVE = 75  # seconds: longer than most scrape intervals
+_DRAIN = 1.2  # seconds for answers under way when this process has to end
+_LAST_MOMENT = 1.4  # seconds after which it is gone in any case
+_HANDSHAKE = 5.0  # seconds for TLS
+#: Bytes of an answer that the kernel holds for a slow reader, so that it costs us no memory.
+_SEND_BUFFER = 256 << 10
+_LOOK_AGAIN = 2.0  # seconds between two looks at the files of TLS and logins
+_log = logging.getLogger(__name__)
+
+
+def serve(connection: socket.socket, config: DaemonConfig) -> None:
+    """Serve until the supervisor at the other end of `connection` is gone, or until SIGTERM.
+
+    Answers under way are given first; where they take too long, the process ends here.
+
+    Raises:
+        ConfigError: if it cannot listen, or web-config.yml is wrong: nothing is served then.
+    """
+    for number in (signal.SIGHUP, signal.SIGINT):  # of a terminal: the supervisor ends us
+        signal.signal(number, signal.SIG_IGN)
+    asyncio.run(_Web(config).run(connection))
+
+
+def listener(listen: str) -> socket.socket:
+    """A socket that listens there.
+
+    Raises:
+        ConfigError: if that is not possible.
+    """
+    place = endpoints.parse(listen)
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            place.host, place.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        # asyncio sends at once (TCP_NODELAY) only where the protocol is named: else 40 ms are lost.
+        sock = socket.socket(family, kind, protocol)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        sock.bind(address)
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        raise ConfigError("daemon.listen", listen, f"{error.strerror}") from None
+    sock.setblocking(False)
+    return sock
+
+
+class _Web:
+    """The parts of the web process, put together."""
+
+    def __init__(self, config: DaemonConfig) -> None:
+        self._config = config
+        self._state = State()
+        self._problem = ""  # of web-config.yml, when it was read last
+        self._heeding: asyncio.Task[str] | None = None
+        self._settings = security.load(config.web_config)
+        self._stamps = _stamps(self._settings, config.web_config)
+        self._access = Access(App(self._state, self._heed).starlette())
+        self._access.configure(self._settings)
+        self._guard = Guard(_connections())
+        self._server = _Server(self._access, self._guard, listener(config.listen))
+        self._server.allowed_sans = _allowed(self._settings)
+        self._server.tls = security.context(self._settings, config.web_config)
+
+    async def run(self, connection: socket.socket) -> None:
+        """Until the end."""
+        loop = asyncio.get_running_loop()
+        connection.setblocking(False)
+        make = functools.partial(Link, self._hear, self._server.end)
+        _, self._state.link = await loop.create_connection(make, sock=connection)
+        loop.add_signal_handler(signal.SIGTERM, self._server.end)
+        self._state.link.tell(Listening(at=self._config.listen))
+        tasks = [loop.create_task(self._guard.watch()), loop.create_task(self._look())]
+        gc.freeze()  # what is here now stays
+        await self._server.serve()
+        for task in tasks:
+            task.cancel()
+
+    def _hear(self, message: ToWeb) -> None:
+        self._state.hear(message)
+        if isinstance(message, Snapshot):
+            before, self._config = self._config, message.config.daemon
+            if before.web_config != self._config.web_config:
+                self._heeding = asyncio.get_running_loop().create_task(self._heed())
+
+    async def _look(self) -> None:
+        """Certificates are renewed, and passwords changed, without anyone telling us."""
+        while True:
+            await asyncio.sleep(_LOOK_AGAIN)
+            if _stamps(self._settings, self._config.web_config) != self._stamps:
+                await self._heed()
+
+    async def _heed(self) -> str:
+        """Take web-config.yml and its files as they are now; what is wrong with them, or ''."""
+        path = self._config.web_config
+        before, self._problem = self._problem, ""
+        self._stamps = _stamps(self._settings, path)
+        try:
+            settings = security.load(path)
+            tls = security.context(settings, path)
+        except ConfigError as error:
+            self._problem = f"{error}; logins and TLS stay as they were"
+            if self._problem != before:
+                _log.error("%s", self._problem)
+            return self._problem
+        self._settings, self._stamps = settings, _stamps(settings, path)
+        self._access.configure(settings)
+        self._server.allowed_sans = _allowed(settings)
+        await self._server.speak(tls)
+        return ""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which may change its TLS while it serves, and ends in time."""
+
+    def __init__(self, app: Access, guard: Guard, sock: socket.socket) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=GuardedProtocol,
+                ws="none",
+                lifespan="off",
+                loop="asyncio",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                limit_concurrency=guard.connections + 1,  # where nobody could make room
+                timeout_keep_alive=_KEEP_ALIVE,
+                timeout_graceful_shutdown=_DRAIN,  # type: ignore[arg-type]
+            )
+        )
+        logging.getLogger("uvicorn").setLevel(logging.CRITICAL + 1)  # what matters, we log
+        self._guard = guard
+        self._socket = sock
+        self.tls: ssl.SSLContext | None = None
+        self.allowed_sans: tuple[str, ...] = ()
+        self.servers: list[asyncio.Server] = []
+
+    def end(self) -> None:
+        """Give the answers under way, and be gone soon."""
+        if not self.should_exit:
+            self.should_exit = True
+            asyncio.get_running_loop().call_later(_LAST_MOMENT, os._exit, 0)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await self.lifespan.startup()
+        await self._listen()
+        self.started = True
+
+    async def speak(self, tls: ssl.SSLContext | None) -> None:
+        """From now on, speak like this with whoever comes; those who are here stay."""
+        if not self.should_exit and (tls or self.tls):
+            self.tls = tls
+            await self._listen()
+
+    async def _listen(self) -> None:
+        server = await asyncio.get_running_loop().create_server(
+            self._protocol,
+            sock=self._socket.dup(),
+            backlog=_ACCEPTED_AT_ONCE,
+            ssl=self.tls,
+            ssl_handshake_timeout=_HANDSHAKE if self.tls else None,
+        )
+        self._socket.listen(_BACKLOG)  # which asyncio set to what it accepts at once
+        for old in self.servers:
+            old.close()
+        self.servers = [server]
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen no more, and wait for the answers under way."""
+        self._socket.close()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the event loop's here."""
+        yield
+
+    def _protocol(self) -> GuardedProtocol:
+        return GuardedProtocol(
+            self.config,
+            self.server_state,
+            self.lifespan.state,
+            guard=self._guard,
+            allowed_sans=self.allowed_sans,
+        )
+
+
+def _connections() -> int:
+    """How many there may be at once, once as many descriptors are asked for as we may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # a sandbox forbids it: then fewer will do
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    room = _FILES if soft == resource.RLIM_INFINITY else soft
+    return max(_FEWEST, min(_CONNECTIONS, room - _SPARE_FILES))
+
+
+def _allowed(settings: security.WebConfig) -> tuple[str, ...]:
+    tls = settings.tls_server_config
+    return tls.client_allowed_sans if tls else ()
+
+
+def _stamps(settings: security.WebConfig, path: str | None) -> list[tuple[int, ...]]:
+    """What changes when web-config.yml or a file of it does."""
+    if path is None:
+        return []
+    stamps: list[tuple[int, ...]] = []
+    for name in (path, *security.watched(settings, path)):
+        try:
+            status = Path(name).stat()
+            stamps.append((status.st_mtime_ns, status.st_size, status.st_ino))
+        except OSError:
+            stamps.append(())
+    return stamps

@@ -1,0 +1,577 @@
+"""The daemon as it is installed, scraped all the while, as one fault after the other befalls it.
+
+No scrape may fail. How long one takes says on a shared machine more of that machine, so the bound
+is a loose one, unless DOCTOR_SLOWEST_SCRAPE gives the one that the project promises. The figures:
+
+    DOCTOR_SLOWEST_SCRAPE=0.1 .venv/bin/python -m pytest -q -s tests/daemon/test_faults.py
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import dns.message
+import dns.rcode
+import psutil
+import pytest
+
+from tests.daemon.probing import Samples, samples
+from tests.lab.certificates import make
+from tests.lab.network import free_port
+from tests.lab.scraping import EVERY, Scraping, scraping
+from tests.lab.stuck import stuck_mount
+from tests.test_isolation import install
+
+SLOWEST = float(os.environ.get("DOCTOR_SLOWEST_SCRAPE", "1"))  # seconds
+PATIENCE = 20.0  # seconds
+DAY = 86400
+NAME = "studio.lab.test"  # which only the name server of this test is asked for
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not os.path.exists("/dev/fuse"),
+    reason="needs root for mounts of its own, and /dev/fuse",
+)
+
+#: Has a part of the exporter, or all of it, raise while the file FAULT says so.
+SITECUSTOMIZE = """
+import os, sys
+if "daemon" in sys.orig_argv:
+    from biostudio_doctor.exporters import prometheus
+
+    def faulty(name, work):
+        def either(*arguments):
+            with open(os.environ["FAULT"]) as file:
+                fault = file.read()
+            if fault == name:
+                raise KeyError("a shape nobody thought of")
+            return work(*arguments)
+        return either
+
+    prometheus.EXTRACTORS["memory"] = faulty("collector", prometheus.EXTRACTORS["memory"])
+    prometheus.render = faulty("exporter", prometheus.render)
+"""
+
+
+class Daemon:
+    """The daemon, who scrapes it, and what is done to it."""
+
+    def __init__(self, directory: Path, site: Path, prelude: str, env: dict[str, str]) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self.state = directory / "state"
+        self.state.mkdir()
+        self.fault = directory / "fault"
+        self.fault.write_text("")
+        self.log = directory / "log"
+        self.certificates = [f"{NAME}:443", str(directory / "a.pem"), str(directory / "b.pem")]
+        self.allow = [NAME]
+        self.configure()
+        command = [str(Path(sys.executable).with_name("biostudio-doctor")), "daemon"]
+        command += ["--config", str(directory / "config.toml"), "--phase", "running"]
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                ["unshare", "-m", "sh", "-ec", f'{prelude}\nexec "$@"', "sh", *command],
+                env={
+                    **os.environ, "PYTHONPATH": str(site), "FAULT": str(self.fault), **env,
+                },
+                stdout=log, stderr=log,
+            )  # fmt: skip
+
+    def configure(self) -> None:
+        skip = ["egress.*", "activation.*", "cpu.count", *FAULTY]
+        (self.directory / "config.toml").write_text(
+            f"skip = {json.dumps(skip)}\ncertificates = {json.dumps(self.certificates)}\n"
+            f"[daemon]\nlisten = '127.0.0.1:{self.port}'\nstate = '{self.state}'\n"
+            f"[daemon.probe]\nallow = {json.dumps(self.allow)}\n"
+            "[daemon.intervals]\n'faulty.*' = 1\n'certificate.expiry' = 1\n"
+        )
+
+    def get(self, path: str, method: str = "GET") -> tuple[int, str]:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def metrics(self) -> Samples:
+        status, text = self.get("/metrics")
+        assert status == 200
+        return samples(text)
+
+    def value(self, name: str, /, **labels: str) -> float | None:
+        return self.metrics().get((f"biostudio_{name}", tuple(sorted(labels.items()))))
+
+    def status(self, check: str, target: str) -> str:
+        """The status of the check's target; '' without series."""
+        return next(
+            (
+                dict(labels)["status"]
+                for (name, labels), value in self.metrics().items()
+                if name == "biostudio_check_status" and value == 1
+                and (dict(labels)["check"], dict(labels)["target"]) == (check, target)
+            ),
+            "",
+        )  # fmt: skip
+
+    def until(self, true: Callable[[], object]) -> None:
+        start = time.monotonic()
+        while not true():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() - start < PATIENCE, self.log.read_text()
+            time.sleep(0.1)
+
+    def obeys(self, fault: str, status: str) -> None:
+        """Have the check do this from now on, and see what becomes of it."""
+        runs = self.value("check_runs_total", check="faulty.obeys") or 0
+        self.fault.write_text(fault)
+        self.until(lambda: self.status("faulty.obeys", TARGETS[status]) == status)
+        self.until(lambda: (self.value("check_runs_total", check="faulty.obeys") or 0) > runs)
+
+    def resident(self) -> int:
+        """Bytes of both processes that stay."""
+        main = psutil.Process(self.process.pid)
+        web = min(main.children(), key=lambda child: child.create_time())
+        return sum(one.memory_info().rss for one in (main, web))
+
+    def end(self) -> None:
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+
+
+#: What the result of faulty.obeys is about, by its status.
+TARGETS = {"pass": "faulty", "error": "faulty.obeys"}
+FAULTY = [
+    f"faulty.{name}"
+    for name in (
+        "raises", "judge", "exits", "sleeps", "blocks", "spins", "dies", "stuck", "silent", "leaks",
+        "unserialisable", "surrogates", "prints", "import", "importexit", "missing", "nocheck",
+        "othername",
+    )
+]  # fmt: skip
+
+
+class Lab:
+    """A daemon in its world, and the figures of its scrapes."""
+
+    def __init__(self, daemon: Daemon, scrapes: Scraping, figures: list[str]) -> None:
+        self.daemon = daemon
+        self.scrapes = scrapes
+        self.figures = figures
+
+    @contextmanager
+    def fault(self, name: str, least: float = 1.0, new: float = SLOWEST) -> Iterator[Daemon]:
+        """For so many seconds at least; then no scrape may have failed meanwhile."""
+        began = time.monotonic()
+        yield self.daemon
+        time.sleep(max(0.0, began + least - time.monotonic()))
+        self.judge(name, began, time.monotonic(), new)
+
+    def judge(self, name: str, began: float, ended: float, new: float = SLOWEST) -> None:
+        """Whether the scrapes that began within this time were as they must be.
+
+        `new` is the bound, in seconds, for those that are no kept connection's.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while not self.scrapes.since(ended):  # which is after the last one that matters
+            assert time.monotonic() < deadline, "no scrape ends"
+            time.sleep(EVERY / 2)
+        found = [each for each in self.scrapes.since(began) if each.began < ended]
+        by_kind = [[each.seconds for each in found if each.kept is kept] for kept in (True, False)]
+        median = statistics.median(each.seconds for each in found)
+        slowest, slowest_new = map(max, by_kind)
+        self.figures.append(
+            f"{name:30} {len(found):4} scrapes, median {median * 1000:5.1f} ms, slowest "
+            f"{slowest * 1000:5.1f} ms by the kept connection, {slowest_new * 1000:5.1f} ms by new"
+        )
+        assert [each for each in found if each.problem] == []
+        assert slowest < SLOWEST and slowest_new < new
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    site = install("faulty", tmp_path_factory.mktemp("faulty") / "site")
+    (site / "sitecustomize.py").write_text(SITECUSTOMIZE)
+    return site
+
+
+@pytest.fixture(scope="module")
+def figures() -> Iterator[list[str]]:
+    lines: list[str] = []
+    yield lines
+    print("\n" + "\n".join(lines))
+
+
+class NameServer:
+    """Says of each name that there is none, as long as it speaks.
+
+    At the standard port, since resolv.conf knows no other, of a loopback address of its own.
+    """
+
+    def __init__(self) -> None:
+        self.speaks = True
+        self.asked = 0
+        self.address = f"127.{os.getpid() % 250 + 2}.{os.getpid() // 250 % 250 + 2}.53"
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((self.address, 53))
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            data, client = self._socket.recvfrom(4096)
+            if not data:
+                return
+            self.asked += 1
+            if self.speaks:
+                answer = dns.message.make_response(dns.message.from_wire(data))
+                answer.set_rcode(dns.rcode.NXDOMAIN)
+                self._socket.sendto(answer.to_wire(), client)
+
+    def end(self) -> None:
+        with self._socket:
+            self._socket.sendto(b"", (self.address, 53))
+            self._thread.join()
+
+
+@pytest.fixture(scope="module")
+def names() -> Iterator[NameServer]:
+    server = NameServer()
+    yield server
+    server.end()
+
+
+@pytest.fixture(scope="module")
+def stuck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, ExitStack]]:
+    """A mount that never answers; closing the stack ends it."""
+    with ExitStack() as stack:
+        yield stack.enter_context(stuck_mount(tmp_path_factory.mktemp("mount"))), stack
+
+
+@contextmanager
+def started(
+    directory: Path, site: Path, figures: list[str], prelude: str, env: dict[str, str]
+) -> Iterator[Lab]:
+    for name in ("a", "b"):
+        (directory / f"{name}.pem").write_bytes(make(f"{name}.lab").pem)
+    daemon = Daemon(directory, site, prelude, env)
+
+    def ready() -> bool:
+        with contextlib.suppress(OSError):
+            return daemon.get("/readyz")[0] == 200
+        return False
+
+    try:
+        daemon.until(ready)
+        with scraping(daemon.port, directory / "scrapes") as scrapes:
+            yield Lab(daemon, scrapes, figures)
+    finally:
+        daemon.end()
+
+
+@pytest.fixture(scope="module")
+def lab(
+    tmp_path_factory: pytest.TempPathFactory,
+    faulty: Path,
+    figures: list[str],
+    names: NameServer,
+    stuck: tuple[Path, ExitStack],
+) -> Iterator[Lab]:
+    directory = tmp_path_factory.mktemp("daemon")
+    resolv = directory / "resolv.conf"
+    resolv.write_text(f"nameserver {names.address}\noptions timeout:2 attempts:1\n")
+    # All in a mount namespace of its own, which goes when it ends.
+    prelude = (
+        f"mount --bind {resolv} /etc/resolv.conf\n"
+        f"mount -t tmpfs -o size=512k,mode=755 none {directory}/state"
+    )
+    env = {"STUCK_MOUNT": str(stuck[0])}
+    with started(directory, faulty, figures, prelude, env) as lab:
+        lab.daemon.until(lambda: lab.daemon.status("faulty.obeys", "faulty") == "pass")
+        yield lab
+
+
+# --- What checks do -------------------------------------------------------------------------------
+
+
+def test_nothing_yet(lab: Lab) -> None:
+    with lab.fault("nothing", 2):
+        pass
+
+
+@pytest.mark.parametrize("fault", ["sleeps", "spins", "raises"])
+def test_a_check_hangs_or_raises(lab: Lab, fault: str) -> None:
+    with lab.fault(f"a check {fault}") as daemon:
+        daemon.obeys(f"faulty.{fault}", "error")
+        assert daemon.status("faulty.waits", "faulty") == "pass"
+        daemon.obeys("", "pass")
+
+
+def test_a_check_leaks(lab: Lab) -> None:
+    with lab.fault("a check leaks 100 MB") as daemon:
+        before = daemon.resident()
+        daemon.obeys("faulty.leaks", "pass")
+        assert daemon.resident() - before < 50 << 20
+        daemon.obeys("", "pass")
+
+
+def test_a_stale_mount(lab: Lab, stuck: tuple[Path, ExitStack]) -> None:
+    with lab.fault("a stale mount", 3) as daemon:
+        daemon.obeys("faulty.stuck", "error")
+        runs = daemon.value("check_runs_total", check="faulty.waits") or 0
+        daemon.until(lambda: daemon.value("check_runs_total", check="faulty.waits") != runs)
+        daemon.fault.write_text("")
+        stuck[1].close()
+        daemon.obeys("", "pass")
+
+
+# --- What the host does ---------------------------------------------------------------------------
+
+
+def test_no_name_is_found_any_more(lab: Lab, names: NameServer) -> None:
+    """Neither a check's nor one of many that /probe is asked for."""
+    with lab.fault("DNS gone") as daemon:
+        query = urllib.parse.urlencode({"module": "tcp_connect", "target": f"{NAME}:443"})
+        _, said = daemon.get(f"/probe?{query}")
+        assert "probe_success 0" in said and names.asked
+        names.speaks, asked = False, names.asked
+        probes = [
+            threading.Thread(target=daemon.get, args=(f"/probe?{query}",), daemon=True)
+            for _ in range(50)
+        ]
+        for probe in probes:
+            probe.start()
+        daemon.until(lambda: names.asked > asked)
+        time.sleep(1)
+        assert probes[0].is_alive(), "the resolver waits longer than that"
+        names.speaks = True
+        for probe in probes:
+            probe.join(PATIENCE)
+            assert not probe.is_alive()
+
+
+def test_the_disk_is_full(lab: Lab) -> None:
+    with lab.fault("disk full under the store") as daemon:
+        assert daemon.value("doctor_history_on_disk") == 1
+        state = Path(f"/proc/{daemon.process.pid}/root{daemon.state}")
+        with (state / "ballast").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        daemon.until(lambda: daemon.value("doctor_history_on_disk") == 0)
+        (state / "ballast").unlink()
+
+
+@pytest.mark.skipif(not shutil.which("faketime"), reason="needs faketime")
+def test_the_clock_is_moved_by_a_day(tmp_path: Path, faulty: Path, figures: list[str]) -> None:
+    """In a daemon of its own, since every look at such a clock costs it something."""
+    stamp = tmp_path / "clock"
+    stamp.write_text("+0")
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    env = {
+        "LD_PRELOAD": str(library),
+        "FAKETIME_TIMESTAMP_FILE": str(stamp),
+        "FAKETIME_CACHE_DURATION": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+    }
+    with started(tmp_path, faulty, figures, "", env) as lab:
+        for jump in (DAY, -DAY):
+            with lab.fault(f"clock moved by {jump:+} s") as daemon:
+                before = daemon.metrics()
+                stamp.write_text(f"{jump:+d}")
+                time.sleep(2.5)
+                after = daemon.metrics()
+                labels = (("check", "faulty.waits"),)
+                runs, at = (
+                    after[name, labels] - before[name, labels]
+                    for name in ("biostudio_check_runs_total",
+                                 "biostudio_check_last_run_timestamp_seconds")
+                )  # fmt: skip
+                assert 1 <= runs <= 5, "neither a storm nor a standstill"
+                assert abs(at) > DAY / 2, "the clock was moved"
+
+
+# --- What the configuration does ------------------------------------------------------------------
+
+
+def test_the_configuration_is_broken_and_mended(lab: Lab) -> None:
+    with lab.fault("configuration broken, reloaded") as daemon:
+        good = daemon.directory / "config.toml"
+        text = good.read_text()
+        good.write_text("nonsense")
+        series = {key for key in daemon.metrics() if key[0] == "biostudio_check_success"}
+        daemon.process.send_signal(signal.SIGHUP)
+        reloaded = "doctor_config_last_reload_successful"
+        daemon.until(lambda: daemon.value(reloaded) == 0)
+        status, said = daemon.get("/-/reload", "POST")
+        assert status == 400 and "no valid TOML" in said
+        assert series <= daemon.metrics().keys()
+        good.write_text(text)
+        assert daemon.get("/-/reload", "POST")[0] == 200
+        assert daemon.value(reloaded) == 1
+
+
+def test_sighup(lab: Lab) -> None:
+    with lab.fault("20 SIGHUP", 3) as daemon:
+        daemon.fault.write_text("faulty.sleeps")
+        for _ in range(20):
+            daemon.process.send_signal(signal.SIGHUP)
+            time.sleep(0.1)
+        daemon.obeys("", "pass")
+
+
+def test_a_target_that_is_gone_leaves_at_the_next_scrape(lab: Lab) -> None:
+    with lab.fault("a target removed") as daemon:
+        gone = daemon.certificates[-1]
+
+        def told() -> list[str]:
+            return [name for name, labels in daemon.metrics() if gone in dict(labels).values()]
+
+        daemon.until(told)
+        daemon.certificates.remove(gone)
+        daemon.configure()
+        assert daemon.get("/-/reload", "POST")[0] == 200
+        assert told() == []
+        kept = daemon.certificates[-1]
+        daemon.until(lambda: kept in daemon.get("/metrics")[1])
+
+
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        ("collector", 'biostudio_collector_errors{collector="memory"} 1.0'),
+        ("exporter", "biostudio_doctor_exporter_success 0.0"),
+    ],
+)
+def test_what_raises_loses_its_own_series_only(lab: Lab, part: str, told: str) -> None:
+    with lab.fault(f"one {part} raises") as daemon:
+        before = {name for name, _ in daemon.metrics()}
+        daemon.fault.write_text(part)  # which faulty.obeys cannot obey: so there is a new snapshot
+        daemon.until(lambda: told in daemon.get("/metrics")[1])
+        after = {name for name, _ in daemon.metrics()}
+        assert "biostudio_memory_total_bytes" in before - after
+        assert ("biostudio_check_success" in after) == (part == "collector")
+        assert "process_open_fds" in after and daemon.get("/api/v1/report")[0] == 200
+        daemon.obeys("", "pass")
+        assert before <= {name for name, _ in daemon.metrics()}
+
+
+# --- What those do who ask ------------------------------------------------------------------------
+
+
+@contextmanager
+def connected(port: int, count: int) -> Iterator[list[socket.socket]]:
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE))
+            for _ in range(count)
+        ]
+
+
+def test_500_silent_connections(lab: Lab, files: None) -> None:
+    with lab.fault("500 silent connections") as daemon, connected(daemon.port, 500):
+        time.sleep(2)
+
+
+def test_slowloris(lab: Lab, files: None) -> None:
+    """Heads of requests without an end, a line at a time. tests/daemon/test_web.py ends them."""
+    with lab.fault("slowloris") as daemon, connected(daemon.port, 500) as sockets:
+        for one in sockets:
+            one.sendall(b"GET /metrics HTTP/1.1\r\nHost: lab\r\n")
+        for _ in range(10):
+            time.sleep(0.3)
+            for one in sockets:
+                one.sendall(b"X-A: b\r\n")
+
+
+def test_2000_scrapes_at_once(lab: Lab, files: None) -> None:
+    """Three times. A connection that comes then is accepted after those that came before it."""
+
+    async def scrape(port: int) -> tuple[bytes, float]:
+        began = time.monotonic()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(
+            b"GET /metrics HTTP/1.1\r\nHost: lab\r\nAccept-Encoding: gzip\r\n"
+            b"Connection: close\r\n\r\n"
+        )
+        answer = await reader.read()
+        writer.close()
+        return answer[:12], time.monotonic() - began
+
+    async def all_at_once(port: int) -> list[tuple[bytes, float]]:
+        return await asyncio.gather(*(scrape(port) for _ in range(2000)))
+
+    with lab.fault("2,000 scrapes at once", new=PATIENCE) as daemon:
+        answers = [each for _ in range(3) for each in asyncio.run(all_at_once(daemon.port))]
+    assert {answer for answer, _ in answers} == {b"HTTP/1.1 200"}
+    seconds = [each for _, each in answers]
+    lab.figures.append(
+        f"  these 2,000 themselves: median {statistics.median(seconds) * 1000:.0f} ms, "
+        f"slowest {max(seconds) * 1000:.0f} ms"
+    )
+
+
+@pytest.fixture
+def files() -> Iterator[None]:
+    """Enough descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, hard), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+# --- The end --------------------------------------------------------------------------------------
+
+
+def test_sigterm_in_the_middle_of_probes(lab: Lab) -> None:
+    """The last one: what is under way is answered, and nothing is left."""
+    daemon = lab.daemon
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        target = f"http://127.0.0.1:{server.getsockname()[1]}"
+        daemon.allow.append(target)
+        daemon.configure()
+        assert daemon.get("/-/reload", "POST")[0] == 200
+        began = time.monotonic()
+        daemon.obeys("faulty.sleeps", "error")
+        daemon.until(lambda: len(psutil.Process(daemon.process.pid).children()) > 1)
+        query = urllib.parse.urlencode({"module": "http_2xx", "target": target})
+        answers: list[tuple[int, str]] = []
+        asking = threading.Thread(target=lambda: answers.append(daemon.get(f"/probe?{query}")))
+        asking.start()
+        peer, _ = server.accept()
+        with peer:
+            peer.recv(4096)
+            family = psutil.Process(daemon.process.pid).children(recursive=True)
+            terminated = time.monotonic()
+            daemon.process.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+            peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes")
+            asking.join(PATIENCE)
+    daemon.process.wait(PATIENCE)
+    took = time.monotonic() - terminated
+    lab.figures.append(f"SIGTERM in the middle of probes: ended after {took:.2f} s")
+    assert took < 2 and daemon.process.returncode == 0
+    assert answers and answers[0][0] == 200 and "probe_success 1" in answers[0][1]
+    assert not [child for child in family if child.is_running()]
+    log = daemon.log.read_text()
+    assert "Traceback" not in log and "event=stop" in log
+    lab.judge("before SIGTERM", began, terminated - EVERY)
+    refused = {scrape.problem for scrape in lab.scrapes.since(terminated)}
+    # The kept connection is closed between two scrapes; nobody is cut off within an answer.
+    assert refused <= {"", "ConnectionRefusedError", "RemoteDisconnected", "ConnectionResetError"}
