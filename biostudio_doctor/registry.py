@@ -20,6 +20,7 @@ CHECKS = "biostudio_doctor.checks"
 RUNNING = f"{CHECKS}.running"  # asked in the phase running only
 NETWORK = f"{CHECKS}.network"  # leave the host
 EXPORTERS = "biostudio_doctor.exporters"
+COLLECTORS = "biostudio_doctor.collectors"
 
 
 class PluginError(Exception):

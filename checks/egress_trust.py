@@ -6,7 +6,7 @@ from datetime import timedelta
 from shlex import quote
 
 from biostudio_doctor import distribution, text
-from biostudio_doctor.bundles import WELL_KNOWN, Added, Bundle, SystemStore
+from biostudio_doctor.ca_bundles import WELL_KNOWN, Added, Bundle, SystemStore
 from biostudio_doctor.check import Check
 from biostudio_doctor.host import Host
 from biostudio_doctor.host.trust import Named, Program, TrustFacts, look

@@ -194,7 +194,7 @@ class _Looking:
         return Trust(trusted=True, strict="" if _is_told(seen, chain, strict, now) else strict)
 
     def _store(self, given: list[bytes]) -> Authorities:
-        from biostudio_doctor.bundles import SYSTEM_BUNDLES
+        from biostudio_doctor.ca_bundles import SYSTEM_BUNDLES
         from biostudio_doctor.certificates.chains import Authorities
         from biostudio_doctor.certificates.formats import pem_certificates
 

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from biostudio_doctor import bundles
-from biostudio_doctor.bundles import Bundle, SystemStore
+from biostudio_doctor import ca_bundles
+from biostudio_doctor.ca_bundles import Bundle, SystemStore
 from biostudio_doctor.host import dotfiles, programs, units
 from biostudio_doctor.host.docker import without_user
 from biostudio_doctor.host.dotfiles import DotFile
@@ -74,7 +74,7 @@ class TrustFacts(Struct, frozen=True, kw_only=True):
 def look(host: Host, environ: Mapping[str, str], now: datetime | None = None) -> TrustFacts:
     """Read all that decides on trust; `environ` is that of whoever will run the programs."""
     now = now or datetime.now(UTC)
-    store = bundles.system_store(host, now)
+    store = ca_bundles.system_store(host, now)
     return TrustFacts(
         observed_at=now,
         environment_seen=host.is_local or bool(environ),
@@ -104,7 +104,7 @@ class _Reader:
 
     def _named(self, setting: str, path: str) -> Named:
         if path not in self._seen:
-            self._seen[path] = bundles.look(self._host, path, self._now)
+            self._seen[path] = ca_bundles.look(self._host, path, self._now)
         return Named(setting=setting, bundle=self._seen[path])
 
     def _variable(self, *names: str) -> tuple[Named, ...]:

@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 from anyio.abc import ByteStream
 
-from biostudio_doctor import bundles
+from biostudio_doctor import ca_bundles
 from biostudio_doctor.endpoints import is_loopback
 from biostudio_doctor.probes import tls
 from biostudio_doctor.probes.direct import Dialler
@@ -290,7 +290,7 @@ def _received(channel: socket.socket) -> int:
 
 def _system_authorities() -> str:
     """The system's file, since libpq may bring an OpenSSL with other ideas; or its own word."""
-    return next((file for file in bundles.SYSTEM_BUNDLES if os.path.isfile(file)), "system")
+    return next((file for file in ca_bundles.SYSTEM_BUNDLES if os.path.isfile(file)), "system")
 
 
 def _look_around(session: Any, timeout: float) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import certifi
 import pytest
 from msgspec import structs
 
-from biostudio_doctor.bundles import SYSTEM_BUNDLES, WELL_KNOWN, Added, Bundle, SystemStore
+from biostudio_doctor.ca_bundles import SYSTEM_BUNDLES, WELL_KNOWN, Added, Bundle, SystemStore
 from biostudio_doctor.checks.egress_trust import EgressTrust
 from biostudio_doctor.host import Host, trust
 from biostudio_doctor.host.trust import Named, Program, TrustFacts

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import hashes
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from biostudio_doctor import bundles, certificates
-from biostudio_doctor.bundles import SYSTEM_BUNDLES, WELL_KNOWN
+from biostudio_doctor import ca_bundles, certificates
+from biostudio_doctor.ca_bundles import SYSTEM_BUNDLES, WELL_KNOWN
 from biostudio_doctor.certificates import CertificateError
 from tests.conftest import MakeHost, Tree
 from tests.lab.certificates import make
@@ -35,14 +35,14 @@ def test_dates_are_those_that_cryptography_reads(path: str) -> None:
         warnings.simplefilter("ignore")
         for der in authorities:
             right = x509.load_der_x509_certificate(der).not_valid_after_utc
-            assert bundles._not_after(der) == right
+            assert ca_bundles._not_after(der) == right
 
 
 @pytest.mark.parametrize("year", [1951, 2049, 2050, 2199])
 def test_dates_of_all_centuries(year: int) -> None:
     end = datetime(year, 3, 4, 5, 6, 7, tzinfo=UTC)
     made = make(start=datetime(1950, 1, 1, tzinfo=UTC), end=end)
-    assert bundles._not_after(made.der) == end
+    assert ca_bundles._not_after(made.der) == end
 
 
 @given(
@@ -54,7 +54,7 @@ def test_dates_of_all_centuries(year: int) -> None:
 @example(b"\x30\x84\xff\xff\xff\xff")
 def test_what_is_no_certificate_is_an_error_of_ours(data: bytes) -> None:
     with pytest.raises(CertificateError):
-        bundles.not_after(data)
+        ca_bundles.not_after(data)
 
 
 @given(st.integers(0, len(AUTHORITY.der) - 1), st.integers(0, 255))
@@ -62,7 +62,7 @@ def test_a_changed_byte_is_never_another_exception(index: int, byte: int) -> Non
     data = bytearray(AUTHORITY.der)
     data[index] = byte
     try:
-        assert bundles.not_after(bytes(data)).tzinfo
+        assert ca_bundles.not_after(bytes(data)).tzinfo
     except CertificateError as error:
         assert str(error)
 
@@ -87,14 +87,14 @@ def test_the_well_known_are_those_of_that_name() -> None:
 
 def test_a_good_bundle(make_host: MakeHost) -> None:
     host = make_host({"/ca.pem": b"# text\n" + AUTHORITY.pem + EXPIRED.pem + OTHER.key_pem})
-    found = bundles.look(host, "/ca.pem", NOW)
+    found = ca_bundles.look(host, "/ca.pem", NOW)
     assert (found.state, found.count, found.expired, found.is_good) == ("good", 2, 1, True)
     assert found.well_known == ()
 
 
 def test_a_real_bundle_has_the_well_known(make_host: MakeHost) -> None:
     host = make_host({"/ca.pem": Path(certifi.where()).read_bytes()})
-    assert set(bundles.look(host, "/ca.pem", NOW).well_known) == set(WELL_KNOWN.values())
+    assert set(ca_bundles.look(host, "/ca.pem", NOW).well_known) == set(WELL_KNOWN.values())
 
 
 @pytest.mark.parametrize(
@@ -118,20 +118,20 @@ def test_a_real_bundle_has_the_well_known(make_host: MakeHost) -> None:
 def test_bad_files_are_named(
     make_host: MakeHost, content: bytes | str | None, state: str, said: str
 ) -> None:
-    found = bundles.look(make_host({"/ca.pem": content}), "/ca.pem", NOW)
+    found = ca_bundles.look(make_host({"/ca.pem": content}), "/ca.pem", NOW)
     assert found.state == state and said in found.problem and not found.is_good
 
 
 def test_a_directory_of_hashes(make_host: MakeHost) -> None:
     host = make_host({"/certs/0a1b2c3d.0": AUTHORITY.pem, "/certs/readme": "x"})
-    found = bundles.look(host, "/certs", NOW)
+    found = ca_bundles.look(host, "/certs", NOW)
     assert found.is_good and found.directory and found.count == 1
 
 
 def test_only_expired_ones_are_no_good(make_host: MakeHost) -> None:
-    found = bundles.look(make_host({"/ca.pem": EXPIRED.pem}), "/ca.pem", NOW)
+    found = ca_bundles.look(make_host({"/ca.pem": EXPIRED.pem}), "/ca.pem", NOW)
     assert found.state == "good" and not found.is_good
-    assert bundles.look(make_host({}), "/ca.pem", NOW - timedelta(days=30)).is_good
+    assert ca_bundles.look(make_host({}), "/ca.pem", NOW - timedelta(days=30)).is_good
 
 
 # --- The system's own -----------------------------------------------------------------------------
@@ -149,7 +149,7 @@ def test_added_authorities(make_host: MakeHost) -> None:
         f"{ADDED}/key.crt": OTHER.key_pem,
         "/etc/pki/ca-trust/source/anchors/site.der": AUTHORITY.der,
     }
-    store = bundles.system_store(make_host(tree), NOW)
+    store = ca_bundles.system_store(make_host(tree), NOW)
     found = {one.path.rpartition("/")[2]: one for one in store.added}
     assert store.bundle and store.bundle.count == 2 and len(found) == 6
     assert found["site.crt"].in_bundle and not found["site.crt"].expired
@@ -161,4 +161,4 @@ def test_added_authorities(make_host: MakeHost) -> None:
 
 
 def test_no_bundle_at_all(make_host: MakeHost) -> None:
-    assert bundles.system_store(make_host({}), NOW).bundle is None
+    assert ca_bundles.system_store(make_host({}), NOW).bundle is None
