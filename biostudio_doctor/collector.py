@@ -31,6 +31,9 @@ class Take(Struct, frozen=True, kw_only=True):
     limit: int = 4 * MIB  # bytes as written
     newest: int = 50  # files, of the matches of a glob
     within: bool = False  # only what was changed since the window began
+    #: The directory from which on others may have laid links: none is followed beyond it. "" is all
+    #: of the path that is no glob, but for the file itself.
+    below: str = ""
 
 
 class Ask(Struct, frozen=True, kw_only=True):
@@ -77,6 +80,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     machine: Machine
     config: Config
     window: Window
+    offline: bool = False  # nothing that leaves the host may be asked
 
 
 class Collector:

@@ -1,10 +1,16 @@
 """What an exporter is: a function from the report to a text, under `biostudio_doctor.exporters`."""
 
+import re
 from typing import Protocol
 
 from msgspec import Struct
 
 from biostudio_doctor.model import Report
+
+_OUR_COMMANDS = (
+    r"(?<![\w/.-])biostudio-doctor"
+    r"(?= (?:bundle|certificate|check|config|explain|list|egress|listen|matrix)\b)"
+)
 
 
 class Style(Struct, frozen=True, kw_only=True):
@@ -13,6 +19,12 @@ class Style(Struct, frozen=True, kw_only=True):
     width: int = 80  # columns
     color: bool = False
     program: str = ""  # how biostudio-doctor is called there, if not by its bare name
+
+    def as_called(self, words: str) -> str:
+        """Words with our own commands as they work there, where they may not be on PATH."""
+        if not self.program:
+            return words
+        return re.sub(_OUR_COMMANDS, lambda _: self.program, words)
 
 
 class Exporter(Protocol):

@@ -6,10 +6,8 @@ Results come back as JSON lines through a pipe; what each check is just doing st
 memory, so that it can be read although its process can no longer answer.
 """
 
-import contextlib
 import mmap
 import os
-import signal
 import sys
 import threading
 import time
@@ -20,14 +18,13 @@ import msgspec
 from msgspec import Struct
 
 from biostudio_doctor.check import Check, Context, ObservationError
+from biostudio_doctor.expendable import Expendable, accompany, detach, tell
 from biostudio_doctor.host import Host
 from biostudio_doctor.model import NOT_ASKED, Finding, Machine, Remedy, Result, Status, worst
 from biostudio_doctor.plan import Plan
 from biostudio_doctor.registry import Plugin, PluginError, describe, load_check
 
 _SLOT = 256  # bytes of shared memory for one check's activity
-_LINE_LIMIT = 16 << 20  # bytes of one message; a large result has a few hundred thousand
-_PARENT_POLL = 0.5  # seconds
 _IMPORT_PATIENCE = 0.5  # seconds
 
 
@@ -64,7 +61,7 @@ class Imported(Struct, frozen=True, tag="imported"):
 Message = Identified | Started | Imported | Finished
 
 
-class Observer:
+class Observer(Expendable):
     """The parent's end of one observing process."""
 
     def __init__(
@@ -73,69 +70,24 @@ class Observer:
         self.plan = plan
         self.plugins = plugins
         self._activity = mmap.mmap(-1, _SLOT * max(1, len(plugins)))
-        self._buffer = b""
         self.pending = [plugin.name for plugin in plugins]  # what is awaited of it
         self.cut_off: list[str] = []  # what is awaited no longer, although it did not end
-        self._reaped = False
-        self._status = 0  # as waitpid tells it
         self._decoder = msgspec.json.Decoder(Message)
-        self.descriptor, write_end = os.pipe()
-        try:
-            self.pid = os.fork()
-        except OSError:  # too many processes
-            os.close(self.descriptor)
-            os.close(write_end)
-            raise
-        if self.pid == 0:
-            os.close(self.descriptor)
-            _Worker(plan, plugins, write_end, self._activity, tell_imports).main()
-        os.close(write_end)
+        super().__init__(_Worker(plan, plugins, self._activity, tell_imports).main)
 
     def receive(self) -> list[Message] | None:
         """What the pipe holds now; None when the process has closed it, or talks nonsense."""
-        data = os.read(self.descriptor, 1 << 20)
-        if not data:
-            return None
-        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        lines = self.lines()
         try:
-            return [self._decoder.decode(line) for line in lines]
+            return lines if lines is None else [self._decoder.decode(line) for line in lines]
         except msgspec.DecodeError:
             return None
-        finally:
-            if len(self._buffer) > _LINE_LIMIT:
-                self._buffer = b""  # the rest of it is nonsense then
 
     def activity(self, check_id: str) -> str:
         """What a check is just doing, in its own process, such as "read /mnt/x"; '' if untold."""
         index = [plugin.name for plugin in self.plugins].index(check_id)
         slot = self._activity[index * _SLOT : (index + 1) * _SLOT]
         return slot.partition(b"\0")[0].decode("utf-8", "replace")
-
-    def end(self) -> None:
-        """Kill the process, without waiting for it: it may be unkillable."""
-        os.close(self.descriptor)
-        if not self.gone():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
-
-    def gone(self) -> bool:
-        """Whether nothing is left of the process."""
-        if not self._reaped:
-            try:
-                pid, self._status = os.waitpid(self.pid, os.WNOHANG)
-                self._reaped = pid == self.pid
-            except ChildProcessError:  # whoever started us has them reaped by the kernel
-                self._reaped = True
-        return self._reaped
-
-    def fate(self) -> str:
-        """How the process ended by itself, in words; it is given a moment for that."""
-        for _ in range(50):
-            if self.gone():
-                code = os.waitstatus_to_exitcode(self._status)
-                return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
-            time.sleep(0.01)
-        return "it closed its pipe"
 
 
 class _Worker:
@@ -145,23 +97,23 @@ class _Worker:
         self,
         plan: Plan,
         plugins: tuple[Plugin, ...],
-        write_end: int,
         activity: mmap.mmap,
         tell_imports: bool,
     ) -> None:
         self._plan = plan
         self._plugins = plugins
-        self._write_end = write_end
+        self._write_end = -1
         self._activity = activity
         self._lock = threading.Lock()
         self._turn = threading.Lock()  # to import
         self._imported = set(sys.modules) if tell_imports else None
         self._encoder = msgspec.json.Encoder()
 
-    def main(self) -> None:
-        """Run all checks and leave the process; never returns."""
+    def main(self, write_end: int) -> None:
+        """Run all checks."""
+        self._write_end = write_end
         try:
-            self._detach()
+            detach()
             context = self._plan.context(Host(self._plan.host_root))
             self._send(Identified(context.machine))
             threads: list[threading.Thread] = []
@@ -173,27 +125,10 @@ class _Worker:
                 run = threading.Thread(target=self._run, args=(index, plugin, context), daemon=True)
                 run.start()
                 threads.append(run)
-            parent = os.getppid()
-            for thread in threads:
-                while thread.is_alive() and os.getppid() == parent:
-                    thread.join(_PARENT_POLL)
+            accompany(threads)
         except BaseException as error:  # nothing leaves this process but messages
             for plugin in self._plugins:
                 self._send(Finished(_broken(plugin, error)))
-        finally:
-            os._exit(0)
-
-    @staticmethod
-    def _detach() -> None:
-        """Leave interrupts to the parent, and the terminal alone: plug-ins may print."""
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if callable(signal.getsignal(number)):  # a daemon's
-                signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        null = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0, 1, 2):
-            os.dup2(null, descriptor)
 
     def _run(self, index: int, plugin: Plugin, context: Context) -> None:
         host = Host(self._plan.host_root, self._activity_writer(index))
@@ -237,10 +172,9 @@ class _Worker:
         return write
 
     def _send(self, message: Message) -> None:
-        data = self._encoder.encode(message) + b"\n"
+        data = self._encoder.encode(message)
         with self._lock:
-            while data:
-                data = data[os.write(self._write_end, data) :]
+            tell(self._write_end, data)
 
 
 def without_secrets(result: Result) -> Result:

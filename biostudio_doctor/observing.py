@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from msgspec import structs
 
+from biostudio_doctor.expendable import bury
 from biostudio_doctor.model import Remedy, Result
 from biostudio_doctor.observer import Finished, Message, Observer, Started, error_result
 from biostudio_doctor.plan import Plan
@@ -94,9 +95,7 @@ class Observing:
 
     def bury(self, seconds: float) -> None:
         """Wait for those that were killed, but not for one that cannot be."""
-        until = time.monotonic() + seconds
-        while any(not observer.gone() for observer in self._leaving) and time.monotonic() < until:
-            time.sleep(0.005)
+        bury(self._leaving, seconds)
 
     def _allow(self, observer: Observer, check_id: str, seconds: float) -> None:
         if observer.plan.config.timeout:

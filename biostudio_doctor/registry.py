@@ -23,6 +23,12 @@ EXPORTERS = "biostudio_doctor.exporters"
 COLLECTORS = "biostudio_doctor.collectors"
 
 
+_SHOWS_ALL = {
+    "check": "`biostudio-doctor list` shows all",
+    "collector": "`biostudio-doctor bundle --dry-run` shows all",
+}
+
+
 class PluginError(Exception):
     """A plug-in that cannot be used, and why."""
 
@@ -125,7 +131,7 @@ def load_check(plugin: Plugin) -> type[Check[Any]]:
     return check
 
 
-def select(known: Iterable[str], patterns: Iterable[str]) -> list[str]:
+def select(known: Iterable[str], patterns: Iterable[str], noun: str = "check") -> list[str]:
     """The names that match any of the patterns (ids, globs, or a group such as "os").
 
     Raises:
@@ -141,7 +147,7 @@ def select(known: Iterable[str], patterns: Iterable[str]) -> list[str]:
             import difflib
 
             close = difflib.get_close_matches(pattern, known, n=1)
-            hint = f"did you mean '{close[0]}'?" if close else "`biostudio-doctor list` shows all"
-            raise DoctorError(f"no check matches '{pattern}'; {hint}")
+            hint = f"did you mean '{close[0]}'?" if close else _SHOWS_ALL[noun]
+            raise DoctorError(f"no {noun} matches '{pattern}'; {hint}")
         chosen.update(matched)
     return [name for name in known if name in chosen]

@@ -4,7 +4,6 @@ Client libraries and servers may repeat what they were given in their errors. So
 here is also taken out of all that leaves the observing process.
 """
 
-import base64
 import functools
 import os
 import re
@@ -15,8 +14,6 @@ from biostudio_doctor.config import Secret
 from biostudio_doctor.host import Host
 
 _SIZE_LIMIT = 64 << 10
-#: What is shorter could stand in any sentence; a password of five letters protects nothing anyhow.
-_SHORTEST = 6
 _HIDDEN = "[hidden]"
 
 _revealed: set[str] = set()
@@ -68,9 +65,10 @@ def hide(text: str) -> str:
     with _lock:
         known = sorted(_revealed, key=len, reverse=True)
     for value in known:
-        if len(value) >= _SHORTEST:
-            for form in _forms(value):
-                text = form.sub(_HIDDEN, text)
+        word, forms = _forms(value)
+        text = word.sub(_HIDDEN, text) if word else text
+        for form in forms:
+            text = text.replace(form, _HIDDEN)
     return text
 
 
@@ -84,28 +82,17 @@ def hide_in(data: Any) -> Any:
 
 
 @functools.lru_cache
-def _forms(value: str) -> tuple[re.Pattern[str], ...]:
-    """How it may be repeated: as it is, in a URL, and within base64, where it may begin anywhere.
+def _forms(value: str) -> tuple[re.Pattern[str] | None, tuple[str, ...]]:
+    """How it may be repeated: a pattern for what is no more than a word, and texts."""
+    from biostudio_doctor.redaction import literals
 
-    What is no more than a word, as "postgres" is, is taken out only where it stands alone.
-    """
-    from urllib.parse import quote
-
-    encoded = value.encode("utf-8", "surrogateescape")
-    cores = (_within_base64(encoded, before) for before in range(3))
-    plain = re.escape(value)
-    if value.isalpha():
-        plain = rf"(?<![^\W_]){plain}(?![^\W_])"
-    forms = dict.fromkeys((plain, *map(re.escape, (quote(encoded, safe=""), *cores))))
-    if value.isalpha():  # and then it is the same in a URL
-        del forms[re.escape(value)]
-    return tuple(re.compile(form) for form in forms)
-
-
-def _within_base64(value: bytes, before: int) -> str:
-    """The characters of base64 (RFC 4648) that a value decides alone, after `before` bytes."""
-    first, last = -(-before * 4 // 3), (before + len(value)) * 4 // 3
-    return base64.b64encode(bytes(before) + value).decode()[first:last]
+    if len(value) < literals.SHORTEST:
+        return None, ()
+    forms = tuple(form.decode("utf-8", "surrogateescape") for form in literals.forms(value))
+    if not literals.is_word(value):
+        return None, forms
+    # "postgres", for instance, is taken out only where it stands alone
+    return re.compile(rf"(?<![^\W_]){re.escape(value)}(?![^\W_])"), forms[1:]
 
 
 def _from_environment(name: str) -> bytes:

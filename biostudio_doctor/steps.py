@@ -4,7 +4,7 @@ One cause may have many findings, such as one firewall for twelve hosts, and one
 findings of several checks. Every way out for people tells such a thing once.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from biostudio_doctor.model import (
@@ -16,6 +16,11 @@ from biostudio_doctor.model import (
     Result,
     Status,
 )
+
+WORDS = {
+    Status.FAIL: "failed", Status.ERROR: "could not be determined", Status.WARN: "warned",
+    Status.UNKNOWN: "not asked yet", Status.SKIP: "skipped", Status.PASS: "passed",
+}  # fmt: skip
 
 
 class Step(NamedTuple):
@@ -57,8 +62,9 @@ def _diagnoses(result: Result) -> dict[str, Finding]:
 
 def spoken_for(findings: Sequence[Finding], result: Result) -> Iterator[Finding]:
     """The findings that some of these speak for."""
+    diagnoses = _diagnoses(result)
     for other in result.findings:
-        if diagnosis(other, result) in findings:
+        if not other.remedy and diagnoses.get(other.cause) in findings:
             yield other
 
 
@@ -71,3 +77,31 @@ def unasked(result: Result) -> str:
         return "nothing is configured for it; `biostudio-doctor explain ID` tells how"
     said = finding.summary.removeprefix("Not asked: it ").removesuffix(".")
     return said if finding.cause == NOT_ASKED else ""
+
+
+def all_unasked(results: Iterable[Result]) -> dict[str, list[str]]:
+    """The ids of the checks that were not asked, by the reason."""
+    reasons: dict[str, list[str]] = {}
+    for result in results:
+        reason = unasked(result)
+        if reason:
+            reasons.setdefault(reason, []).append(result.id)
+    return reasons
+
+
+def verdict(report: Report) -> str:
+    """What all of it together means for BioStudio, in one sentence."""
+    counts, running = report.summary, report.scope.phase == "running"
+    if counts.get(Status.FAIL):
+        if running:
+            return "Not all is well with BioStudio here."
+        return "This host does not meet BioStudio's requirements yet."
+    if counts.get(Status.ERROR):
+        return "Nothing failed, but not everything could be determined."
+    if counts.get(Status.WARN):
+        if running:
+            return "BioStudio runs here; the warnings are worth a look."
+        return "BioStudio can be installed here; the warnings are below its recommendations."
+    if not counts.get(Status.PASS):
+        return "Nothing was determined: every check was skipped."
+    return "Nothing stands against BioStudio in what was checked."

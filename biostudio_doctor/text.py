@@ -30,6 +30,8 @@ def both_sizes(count: float) -> str:
 
 def printable(words: str) -> str:
     """Words that cannot steer a terminal: control characters but line ends become U+FFFD."""
+    if words.isprintable():
+        return words
     return "".join(
         character if character.isprintable() or character in "\n\xa0" else "\ufffd"
         for character in words

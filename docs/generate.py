@@ -3,11 +3,13 @@
 Run: .venv/bin/python docs/generate.py [DIRECTORY]
 """
 
+import inspect
 import json
 import sys
 from pathlib import Path
 
 from biostudio_doctor import reference, registry
+from biostudio_doctor.bundle.manifest import Manifest
 from biostudio_doctor.certificates.inspection import Inspection
 from biostudio_doctor.model import Report
 from biostudio_doctor.trace import Trace
@@ -86,6 +88,11 @@ def certificate_schema() -> str:
     return json.dumps(reference.schema(Inspection), indent=2) + "\n"
 
 
+def bundle_schema() -> str:
+    """The JSON Schema of a bundle's manifest, as `schema bundle` prints it."""
+    return json.dumps(reference.schema(Manifest), indent=2) + "\n"
+
+
 def metrics() -> str:
     """All metrics, from their definitions."""
     from biostudio_doctor.exporters import prometheus
@@ -102,13 +109,36 @@ def metrics() -> str:
     return f"# Metrics\n\n{GENERATED}{_METRICS}\n" + "\n\n".join(sections) + "\n"
 
 
+_COLLECTORS = """\
+What `biostudio-doctor bundle` takes, and from where. Each collector is a directory of the archive;
+`bundle --only ID` and `bundle --skip ID` choose among them, and `bundle --dry-run` lists what one
+would take on this host, and its size. A plug-in adds others by the entry-point group
+`biostudio_doctor.collectors`.
+
+All of it is redacted before it is written anywhere. What is most dangerous is not taken at all, and
+told here as left out. No link is followed, no command runs in a container, and nothing is changed.
+"""
+
+
+def collectors() -> str:
+    """One section for each collector, from its docstring."""
+    sections = []
+    for plugin in registry.find(registry.COLLECTORS).values():
+        if plugin.package == "biostudio-doctor":
+            title, _, body = inspect.cleandoc(plugin.load().__doc__ or "").partition("\n")
+            sections.append(f"## {plugin.name}\n\n{title}\n\n{body.strip()}\n")
+    return f"# Collectors\n\n{GENERATED}{_COLLECTORS}\n" + "\n".join(sections)
+
+
 PAGES = {
+    "collectors.md": collectors,
     "checks.md": checks,
     "configuration.md": configuration,
     "metrics.md": metrics,
     "report.schema.json": schema,
     "trace.schema.json": trace_schema,
     "certificate.schema.json": certificate_schema,
+    "bundle.schema.json": bundle_schema,
 }
 
 

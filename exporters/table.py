@@ -7,7 +7,6 @@ take one line each in the table, and its step below is theirs, too.
 Checks that were not asked are named together under the table, so that it holds what was looked at.
 """
 
-import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -35,11 +34,6 @@ COLORS = {
 }
 _READABLE = 110  # columns: no sentence is set wider
 _HEADERS = ("STATUS", "CHECK", "FINDING")
-_OUR_COMMANDS = re.compile(
-    r"(?<![\w/.-])biostudio-doctor"
-    r"(?= (?:certificate|check|config|explain|list|egress|listen|matrix)\b)"
-)
-_UNMET = "This host does not meet BioStudio's requirements yet."
 _PADDING = 2  # what tabulate adds to the width of a header, and puts between columns
 
 
@@ -69,12 +63,10 @@ def _heading(report: Report, style: Style) -> str:
 
 def _not_asked(report: Report, style: Style) -> Iterator[str]:
     """One line for each reason, with the checks that were not asked for it."""
-    reasons: dict[str, list[str]] = {}
-    for result in report.results:
-        reasons.setdefault(steps.unasked(result), []).append(result.id)
-    asked = reasons.pop("", [])
+    reasons = steps.all_unasked(report.results)
     if not reasons:
         return
+    asked = [result.id for result in report.results if not steps.unasked(result)]
     lines = ["Not asked:"]
     for reason, ids in reasons.items():
         others = [*asked, *(one for why, some in reasons.items() if why != reason for one in some)]
@@ -153,7 +145,7 @@ def _remedy_lines(remedy: Remedy, style: Style) -> Iterator[str]:
     if remedy.commands:
         yield "   As root:" if remedy.as_root else "   Run:"
         for command in remedy.commands:  # never wrapped: a command must survive being copied
-            said = text.printable(_as_called(command, style))
+            said = text.printable(style.as_called(command))
             yield from textwrap.indent(said, " " * 6).split("\n")
 
 
@@ -171,46 +163,24 @@ def _sources(findings: Iterable[Finding], style: Style) -> Iterator[str]:
 
 def _verdict(report: Report, style: Style) -> str:
     counts = report.summary
-    words = {
-        Status.FAIL: "failed", Status.ERROR: "could not be determined", Status.WARN: "warned",
-        Status.UNKNOWN: "not asked yet", Status.SKIP: "skipped", Status.PASS: "passed",
-    }  # fmt: skip
     said = {
-        status: f"{counts[status]} {words[status]}".replace(" ", "\xa0")  # kept on one line
+        status: f"{counts[status]} {steps.WORDS[status]}".replace(" ", "\xa0")  # kept on one line
         for status in SEVERITY
         if counts.get(status)
     }
     line = _wrapped(f"{text.listing(said.values())} in {report.duration_seconds:.1f} s.", style)
     for status, phrase in said.items():
         line = line.replace(phrase, _styled(phrase.replace("\xa0", " "), status, style))
-    if counts.get(Status.FAIL):
-        running = report.scope.phase == "running"
-        end = "Not all is well with BioStudio here." if running else _UNMET
-    elif counts.get(Status.ERROR):
-        end = "Nothing failed, but not everything could be determined."
-    elif counts.get(Status.WARN) and report.scope.phase == "running":
-        end = "BioStudio runs here; the warnings are worth a look."
-    elif counts.get(Status.WARN):
-        end = "BioStudio can be installed here; the warnings are below its recommendations."
-    elif not counts.get(Status.PASS):
-        end = "Nothing was determined: every check was skipped."
-    else:
-        end = "Nothing stands against BioStudio in what was checked."
-    return f"{line}\n{_bold(_wrapped(end, style), style)}"
+    return f"{line}\n{_bold(_wrapped(steps.verdict(report), style), style)}"
 
 
 def _wrapped(words: str, style: Style, indent: str = "", width: int = _READABLE) -> str:
     return textwrap.fill(
-        text.printable(_as_called(words, style)),
+        text.printable(style.as_called(words)),
         min(style.width, width),
         subsequent_indent=indent,
         break_on_hyphens=False,
     )
-
-
-def _as_called(words: str, style: Style) -> str:
-    """Our own commands as they work here, where the program may not be on PATH."""
-    return _OUR_COMMANDS.sub(lambda _: style.program, words) if style.program else words
 
 
 def _styled(words: str, status: Status, style: Style) -> str:

@@ -4,7 +4,9 @@ The places are found in the configuration's own classes, so a new one is planted
 here. Every service is a peer that says back what it was told, as the worst of servers would.
 """
 
+import gzip
 import json
+import os
 import secrets
 import subprocess
 import sys
@@ -22,7 +24,9 @@ import tomli_w
 
 from biostudio_doctor import config as configuration
 from biostudio_doctor import registry
+from biostudio_doctor.bundle.known import secrets_of
 from biostudio_doctor.config import Config, LdapDirectory, Secret, StorageConfig
+from biostudio_doctor.host import Host
 from tests.lab.peers import Peer
 
 DOCTOR = [sys.executable, "-m", "biostudio_doctor"]
@@ -155,6 +159,24 @@ def test_no_canary_in_anything_that_is_written(planted: Planted, tmp_path: Path)
     found = [canary for canary in planted.canaries if canary in everything]
     assert not found
     assert "Traceback" not in everything
+
+
+def test_no_canary_in_a_bundle(planted: Planted, tmp_path: Path) -> None:
+    """Every one is known to the bundle's maker, so each is taken out even where it stands alone."""
+    path = tmp_path / "bundle.tar.gz"
+    config = ("--config", str(planted.file), "--offline")
+    said, titles = run(planted, "bundle", *config, "--output", str(path))
+    assert path.exists(), said
+    said += gzip.decompress(path.read_bytes()).decode("latin-1") + "\n".join(titles)
+    assert not [canary for canary in planted.canaries if canary in said]
+    settled = configuration.load(planted.file)
+    os.environ.update(planted.environment)
+    try:
+        known = secrets_of(settled, Host())
+    finally:
+        for name in planted.environment:
+            del os.environ[name]
+    assert set(planted.canaries) <= set(known.literals) and not known.unread
 
 
 def test_a_canary_in_the_wrong_place_is_not_repeated(tmp_path: Path) -> None:

@@ -14,28 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.lab.plugins import install
 from tests.lab.stuck import stuck_mount
-
-PLUGINS = Path(__file__).with_name("plugins")
-
-
-def install(name: str, target: Path) -> Path:
-    """Build a package of tests/plugins and install it into a directory."""
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
-    command += ["--no-build-isolation", "--target", str(target), str(_copied(name, target))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return target
-
-
-def _copied(name: str, target: Path) -> Path:
-    """A copy to build in, since setuptools writes beside the sources."""
-    copy = target.parent / f"{name}-source"
-    copy.mkdir()
-    for file in (PLUGINS / name).iterdir():
-        if file.is_file():
-            (copy / file.name).write_bytes(file.read_bytes())
-    return copy
 
 
 @pytest.fixture(scope="module")

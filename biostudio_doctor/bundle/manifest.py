@@ -1,12 +1,13 @@
 """What a bundle says of itself: manifest.json, the first entry of its archive.
 
-The archive is a gzipped tar (pax) of one directory, named as the file without its suffix:
+The archive is a gzipped tar (pax) of one directory:
 
     NAME/manifest.json     this
     NAME/README.txt        what this is and how to read it without this tool
     NAME/report.html       for people: findings first
     NAME/report.txt        the table of `check`
     NAME/report.json       the whole report with its observations (docs/report.schema.json)
+    NAME/config.json       the configuration in force, which `bundle judge` needs (configured.py)
     NAME/COLLECTOR/...     what each collector took
 
 All entries are regular files: mode 0600, owner 0. A public interface (`schema bundle`).
@@ -20,6 +21,8 @@ from msgspec import Meta, Struct
 
 SCHEMA_VERSION = "1.0"
 NAME = "manifest.json"
+REPORT = "report.json"
+CONFIG = "config.json"
 
 
 class Outcome(StrEnum):

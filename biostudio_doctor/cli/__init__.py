@@ -2,13 +2,13 @@
 
 import contextlib
 import gc
-import importlib
 import os
 import sys
 
 import click
 
 from biostudio_doctor import __version__
+from biostudio_doctor.cli.lazy import LazyGroup
 from biostudio_doctor.errors import DoctorError
 
 _COMMANDS = {
@@ -20,24 +20,17 @@ _COMMANDS = {
     "matrix": "biostudio_doctor.cli.matrix:matrix",
     "egress": "biostudio_doctor.cli.egress:egress",
     "certificate": "biostudio_doctor.cli.certificate:certificate",
+    "bundle": "biostudio_doctor.cli.bundle:bundle",
     "config": "biostudio_doctor.cli.config:config",
     "schema": "biostudio_doctor.cli.schema:schema",
 }
 
 
-class _LazyGroup(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        module, _, name = _COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
-        return command
+class _Commands(LazyGroup):
+    places = _COMMANDS
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="biostudio-doctor %(version)s")
 def cli() -> None:
     """Is this server fit for BioStudio, and if not, what must be done?

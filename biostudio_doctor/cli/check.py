@@ -77,7 +77,7 @@ from biostudio_doctor.runner import Run, exit_code
     default="table",
     show_default=True,
     metavar="FORMAT",
-    help="table, json, prometheus, openmetrics, textfile, or any exporter that is installed.",
+    help="table, json, html, prometheus, openmetrics, textfile, or any exporter that is installed.",
 )
 @click.option(
     "--output-file",
@@ -128,8 +128,8 @@ def check(
     )
     if not plan.plugins:
         raise DoctorError("no check is left to run")
-    _refuse_unwritable(output_file)
-    _check_exporter(output)
+    refuse_unwritable(output_file)
+    check_exporter(output)
     report, render = _run(plan, output)
     text = render(report, terminal.style(output_file, no_color))
     terminal.write(text, output_file, getattr(render, "mode", 0o600))
@@ -169,7 +169,7 @@ def _with_providers(config: Config, given: tuple[str, ...]) -> Config:
 
 def _run(plan: planning.Plan, output: str) -> tuple[Report, Exporter]:
     run = Run(plan)
-    render = _load_exporter(output)  # meanwhile, in the time that the checks need anyway
+    render = load_exporter(output)  # meanwhile, in the time that the checks need anyway
     progress = _Progress()
     try:
         return run.collect(progress.show if terminal.can_redraw() else None), render
@@ -198,13 +198,15 @@ class _Progress:
             click.echo("\r\x1b[K", err=True, nl=False)
 
 
-def _check_exporter(name: str) -> None:
+def check_exporter(name: str) -> None:
+    """Say at once, not after the run, that there is no such exporter."""
     known = registry.find(registry.EXPORTERS)
     if name not in known:
         raise DoctorError(f"--output: '{name}' is unknown; known: {', '.join(sorted(known))}")
 
 
-def _load_exporter(name: str) -> Exporter:
+def load_exporter(name: str) -> Exporter:
+    """Import one that is known."""
     try:
         exporter: Exporter = registry.find(registry.EXPORTERS)[name].load()
     except registry.PluginError as error:
@@ -212,7 +214,7 @@ def _load_exporter(name: str) -> Exporter:
     return exporter
 
 
-def _refuse_unwritable(path: Path | None) -> None:
+def refuse_unwritable(path: Path | None) -> None:
     """Say at once, not after the run, that the report cannot be written."""
     if path and not path.parent.is_dir():
         raise DoctorError(f"--output-file: the directory {path.parent} does not exist")

@@ -6,6 +6,7 @@ import click
 from msgspec import Struct
 
 from biostudio_doctor import reference
+from biostudio_doctor.bundle.manifest import Manifest
 from biostudio_doctor.certificates.inspection import Inspection
 from biostudio_doctor.config import Config
 from biostudio_doctor.model import Report
@@ -16,6 +17,7 @@ _SCHEMAS: dict[str, type[Struct]] = {
     "config": Config,
     "trace": Trace,
     "certificate": Inspection,
+    "bundle": Manifest,
 }
 
 

@@ -33,6 +33,12 @@ class Completed(NamedTuple):
     stderr: str
 
 
+def command_environment() -> dict[str, str]:
+    """For the host's own programs: the C locale, and where administrators' programs are."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/bin", "/bin"])
+    return {**os.environ, "LC_ALL": "C", "PATH": path}
+
+
 class Host:
     """A machine, seen read-only through its file system.
 
@@ -153,9 +159,6 @@ class Host:
 
         if not self.is_local:
             raise OSError(errno.EXDEV, "programs of another root cannot be run", command[0])
-        path = os.pathsep.join(
-            [os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/bin", "/bin"]
-        )
         with self.doing(f"run {' '.join(command)}"):
             try:
                 done = subprocess.run(
@@ -163,7 +166,7 @@ class Host:
                     stdin=subprocess.DEVNULL,
                     capture_output=True,
                     timeout=timeout,
-                    env={**os.environ, "LC_ALL": "C", "PATH": path},
+                    env=command_environment(),
                     text=True,
                     errors="replace",
                     check=False,

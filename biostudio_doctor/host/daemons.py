@@ -10,11 +10,16 @@ import contextlib
 import errno
 import os
 import socket
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
+from biostudio_doctor import text
+
 if TYPE_CHECKING:
+    from http.client import HTTPResponse
+
     from biostudio_doctor.host import Host
 
 State = Literal[
@@ -28,6 +33,8 @@ State = Literal[
 ]
 
 _REPLY_LIMIT = 8 << 20
+_PIECE = 64 << 10
+_EXCUSE_LIMIT = 200  # characters
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113, 3.4
 _SETTINGS = 4  # frame type, RFC 9113, 6.5
 _FRAME_HEADER = 9  # length (3), type (1), flags (1), stream (4)
@@ -49,6 +56,27 @@ def http_get(host: Host, path: str, route: str, timeout: float) -> Answer:
             return _get(host, connection, path, route, timeout)
     except OSError as error:
         return failure(error)
+
+
+def http_stream(host: Host, path: str, route: str, timeout: float) -> Iterator[bytes]:
+    """The same in pieces, however much it is; whoever has enough closes the iterator.
+
+    Raises:
+        OSError: if it cannot be had, or the daemon declines, with its own words.
+    """
+    import http.client
+
+    with contextlib.closing(_connect(host, path, timeout)) as connection:
+        try:
+            response = _request(host, connection, path, route, timeout)
+            if response.status != http.client.OK:
+                said = text.printable(response.read(_PIECE).decode("utf-8", "replace"))
+                problem = f"it answered HTTP {response.status}: {said.strip()[:_EXCUSE_LIMIT]}"
+                raise OSError(errno.EREMOTEIO, problem, route)
+            while piece := response.read1(_PIECE):
+                yield piece
+        except http.client.HTTPException as error:
+            raise _no_http(error) from None
 
 
 def http_get_local(host: Host, port: int, route: str, timeout: float) -> Answer:
@@ -119,19 +147,32 @@ def _connect(host: Host, path: str, timeout: float) -> socket.socket:
 def _get(host: Host, connection: socket.socket, where: str, route: str, timeout: float) -> Answer:
     import http.client
 
-    client = http.client.HTTPConnection("localhost", timeout=timeout)
-    client.sock = connection
     try:
+        response = _request(host, connection, where, route, timeout)
         with host.doing(f"ask {where} for {route}"):
-            client.request("GET", route, headers={"Connection": "close"})
-            response = client.getresponse()
             body = response.read(_REPLY_LIMIT)
     except http.client.HTTPException as error:
-        name = type(error).__name__
-        raise OSError(errno.EPROTO, f"what answers there does not speak HTTP ({name})") from None
+        raise _no_http(error) from None
     if response.status != http.client.OK:
         return Answer("odd", f"it answered {route} with HTTP {response.status}", body)
     return Answer("answers", body=body)
+
+
+def _request(
+    host: Host, connection: socket.socket, where: str, route: str, timeout: float
+) -> HTTPResponse:
+    import http.client
+
+    client = http.client.HTTPConnection("localhost", timeout=timeout)
+    client.sock = connection
+    with host.doing(f"ask {where} for {route}"):
+        client.request("GET", route, headers={"Connection": "close"})
+        return client.getresponse()
+
+
+def _no_http(error: Exception) -> OSError:
+    name = type(error).__name__
+    return OSError(errno.EPROTO, f"what answers there does not speak HTTP ({name})")
 
 
 def _receive(connection: socket.socket, count: int) -> bytes:

@@ -1,8 +1,28 @@
 """The redactor: bytes in, the same bytes without secrets out."""
 
+import bisect
+import itertools
+import os
 from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
+
+from biostudio_doctor.redaction import (
+    by_name,
+    engine,
+    forms,
+    kubernetes,
+    near_words,
+    phrases,
+    private_keys,
+    tables,
+    wide,
+)
+from biostudio_doctor.redaction.literals import Literals
+from biostudio_doctor.redaction.obfuscate import Obfuscator
+from biostudio_doctor.redaction.spans import Span
+from biostudio_doctor.redaction.tokens import TOKEN, Tokens, in_a_name
+from biostudio_doctor.redaction.windows import Looked, look
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -19,8 +39,12 @@ class Redactor:
     Args:
         key: 32 bytes that nobody outside can guess. Tokens are cut from its HMAC of the secret.
         literals: known secrets, removed wherever they stand, in any usual encoding.
-        rules: more patterns, by kind.
-        exempt: patterns whose matches stay, though a rule finds them.
+        rules: more patterns, by kind; of one with a group, the group is the secret.
+        exempt: patterns whose matches stay, though a rule finds them; known secrets never do.
+        obfuscator: replaces hosts, addresses and users in what is left.
+
+    Raises:
+        PatternError: if a pattern is none.
     """
 
     def __init__(
@@ -29,17 +53,112 @@ class Redactor:
         literals: Iterable[str] = (),
         rules: Mapping[str, str] | None = None,
         exempt: Iterable[str] = (),
+        obfuscator: Obfuscator | None = None,
     ) -> None:
-        raise NotImplementedError
+        self._tokens = Tokens(key)
+        self._literals = Literals(literals)
+        self._rules = [
+            (kind, engine.compiled(text.encode(), groups=True))
+            for kind, text in (rules or {}).items()
+        ]
+        self._exempt = [engine.compiled(text.encode()) for text in exempt]
+        self._obfuscator = obfuscator
 
     def stream(self, pieces: Iterable[bytes], counts: dict[str, int]) -> Iterator[bytes]:
         """The same text redacted, in bounded memory; what was redacted is counted by kind."""
-        raise NotImplementedError
+        for looked in look(pieces, self._all):
+            yield self._replaced(looked, counts)
 
     def name(self, name: str) -> str:
         """A file's name redacted."""
-        raise NotImplementedError
+        whole = b"".join(self.stream([os.fsencode(name)], {}))
+        return os.fsdecode(in_a_name(whole))
 
     def scan(self, pieces: Iterable[bytes]) -> Iterator[Place]:
         """What is still to be found in a text that should be clean; tokens are clean."""
-        raise NotImplementedError
+        line, column = 1, 1
+        for looked in look(pieces, self._secrets):
+            at = looked.start
+            for span in looked.spans:
+                line, column = _moved(looked.text, at, span.start, line, column)
+                at = span.start
+                yield Place(kind=span.kind, line=line, column=column)
+            line, column = _moved(looked.text, at, looked.end, line, column)
+
+    def _replaced(self, looked: Looked, counts: dict[str, int]) -> bytes:
+        text, at, parts = looked.text, looked.start, []
+        for span in looked.spans:
+            if span.instead is None:
+                plain = span.plain if span.plain is not None else text[span.start : span.end]
+                instead = self._tokens.of(span.kind, plain)
+                instead = wide.widened(instead) if span.wide else instead
+                counts[span.kind] = counts.get(span.kind, 0) + 1
+            else:
+                instead = span.instead
+            parts += [text[at : span.start], instead]
+            at = span.end
+        parts.append(text[at : looked.end])
+        return b"".join(parts)
+
+    def _all(self, text: bytes) -> Iterator[Span]:
+        yield from self._secrets(text)
+        if self._obfuscator:
+            yield from self._obfuscator.find(text)
+
+    def _secrets(self, text: bytes) -> Iterator[Span]:
+        yield from self._in_bytes(text)
+        yield from wide.find(text, self._in_bytes)
+
+    def _in_bytes(self, text: bytes) -> Iterator[Span]:
+        yield from self._literals.find(text)
+        spared = [span for pattern in self._exempt for span in _spans(pattern, text)]
+        tokens = [found.span() for found in TOKEN.finditer(text)]
+        yield from _outside(tokens, _without(spared, self._by_rules(text)))
+
+    def _by_rules(self, text: bytes) -> Iterator[Span]:
+        for finder in (by_name, forms, private_keys, phrases, near_words, kubernetes, tables):
+            yield from finder.find(text)
+        for kind, pattern in self._rules:
+            for found in pattern.finditer(text):
+                start, end = found.span(found.lastindex or 0)
+                if end > start:
+                    yield Span(start, end, kind)
+
+
+def _spans(pattern: object, text: bytes) -> Iterator[tuple[int, int]]:
+    return (found.span() for found in pattern.finditer(text))  # type: ignore[attr-defined]
+
+
+def _without(spared: list[tuple[int, int]], spans: Iterable[Span]) -> Iterator[Span]:
+    """The spans that touch nothing that is spared."""
+    if not spared:
+        yield from spans
+        return
+    ordered = sorted(spared)
+    starts = [start for start, _ in ordered]
+    ends = list(itertools.accumulate((end for _, end in ordered), max))
+    for span in spans:
+        before = bisect.bisect_left(starts, span.end)
+        if not before or ends[before - 1] <= span.start:
+            yield span
+
+
+def _outside(tokens: list[tuple[int, int]], spans: Iterable[Span]) -> Iterator[Span]:
+    """The spans that neither begin nor end within a token."""
+    if not tokens:
+        yield from spans
+        return
+    starts = [start for start, _ in tokens]
+    for span in spans:
+        first = tokens[max(0, bisect.bisect_right(starts, span.start) - 1)]
+        last = tokens[max(0, bisect.bisect_left(starts, span.end) - 1)]
+        begins_within = first[0] < span.start < first[1] or span[:2] == first
+        if not begins_within and not last[0] < span.end < last[1]:
+            yield span
+
+
+def _moved(text: bytes, start: int, end: int, line: int, column: int) -> tuple[int, int]:
+    lines = text.count(b"\n", start, end)
+    if not lines:
+        return line, column + end - start
+    return line + lines, end - text.rfind(b"\n", start, end)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
-from .families import Group, Sample, at, each
+from ..reading import at, certificate_name, each, unix
+from .families import Group, Sample
 
 GROUP = Group("Certificates")
 
@@ -44,7 +44,7 @@ def watched(check: str, facts: Any) -> Iterator[Sample]:
         yield _TRUSTED, (target,), at(one, "trust", "trusted")
         yield from _chain(target, one.get("chain"), chain)
         for backend in each(one, "backends"):
-            yield _BACKEND, (target, backend.get("address")), _unix(backend.get("not_after"))
+            yield _BACKEND, (target, backend.get("address")), unix(backend.get("not_after"))
 
 
 def _chain(target: str, facts: Any, chain: list[dict[str, Any]]) -> Iterator[Sample]:
@@ -54,40 +54,25 @@ def _chain(target: str, facts: Any, chain: list[dict[str, Any]]) -> Iterator[Sam
     needed = way if isinstance(way, (list, tuple)) and way else range(len(chain))
     ends: dict[tuple[str, str, str], float] = {}
     for at_place, one in enumerate(chain):
-        end = _unix(one.get("not_after"))
+        end = unix(one.get("not_after"))
         if end is None or (one is not leaf and at_place not in needed):
             continue
-        of = (target, "leaf" if one is leaf else "chain", _name(one))
+        of = (target, "leaf" if one is leaf else "chain", certificate_name(one))
         ends[of] = min(end, ends.get(of, end))  # a root's older and newer self have one name
     for of, end in ends.items():
         yield _NOT_AFTER, of, end
     if leaf:
-        yield _NOT_BEFORE, (target, _name(leaf)), _unix(leaf.get("not_before"))
+        yield _NOT_BEFORE, (target, certificate_name(leaf)), unix(leaf.get("not_before"))
     anchor = (target, "anchor", at(facts, "anchor") or "")
-    yield _NOT_AFTER, anchor, _unix(at(facts, "anchor_until"))
+    yield _NOT_AFTER, anchor, unix(at(facts, "anchor_until"))
 
 
 def signing(check: str, facts: Any) -> Iterator[Sample]:
     """From sso.saml."""
     for asked in each(facts, "asked"):
         for one in each(asked, "metadata", "entity", "certificates"):
-            of = (asked.get("at", ""), "signing", _name(one))
-            yield _NOT_AFTER, of, _unix(one.get("not_after"))
-
-
-def _name(certificate: dict[str, Any]) -> str:
-    names = certificate.get("dns_names")
-    first = names[0] if isinstance(names, (list, tuple)) and names else ""
-    return str(certificate.get("common_name") or first or certificate.get("subject") or "")
-
-
-def _unix(moment: Any) -> float | None:
-    """Of what facts have as text, in UTC if it does not say."""
-    try:
-        found = datetime.fromisoformat(moment)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return None
+            of = (asked.get("at", ""), "signing", certificate_name(one))
+            yield _NOT_AFTER, of, unix(one.get("not_after"))
 
 
 EXTRACTORS = {

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Iterable, Iterator
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
 from biostudio_doctor import text
+
+from ..reading import known
 
 Kind = Literal["gauge", "counter", "info"]
 
@@ -75,23 +76,6 @@ class Series(NamedTuple):
             self.values[name] = values | self.values.get(name, {})
 
 
-def known(value: object) -> float | None:
-    """A finite number; None for whatever else facts may hold."""
-    if not isinstance(value, (int, float)):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def amount(value: object) -> float | None:
-    """A number that cannot be negative, such as bytes; None for whatever else."""
-    number = known(value)
-    return number if number is not None and number >= 0 else None
-
-
 def label(value: object) -> str:
     """A label's value: one line of bounded length, which still tells long ones apart."""
     words = "" if value is None else " ".join(str(value).split())
@@ -101,29 +85,3 @@ def label(value: object) -> str:
         return words
     mark = hashlib.sha256(words.encode()).hexdigest()[:8]
     return f"{words[: _LABEL_LIMIT - 9]}~{mark}"
-
-
-# Facts are looked at with care: those of a plug-in or of another version may be of any shape.
-
-
-def at(facts: object, *path: str) -> Any:
-    """What lies at a path of keys; None where it does not lead on."""
-    for key in path:
-        if not isinstance(facts, dict):
-            return None
-        facts = facts.get(key)
-    return facts
-
-
-def each(facts: object, *path: str) -> Iterator[dict[str, Any]]:
-    """The objects of the list at a path; nothing where there is none."""
-    found = at(facts, *path)
-    for one in found if isinstance(found, (list, tuple)) else ():
-        if isinstance(one, dict):
-            yield one
-
-
-def place(facts: dict[str, Any]) -> str:
-    """host:port of facts that have both."""
-    host, port = str(facts.get("host", "")), facts.get("port", "")
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .families import Group, Sample, amount, at, each, place
+from ..reading import amount, at, each, place
+from .families import Group, Sample
 
 GROUP = Group("Network and services")
 

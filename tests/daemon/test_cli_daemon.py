@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.lab.network import free_port
-from tests.test_isolation import install
+from tests.lab.plugins import install
 
 DOCTOR = [sys.executable, "-m", "biostudio_doctor", "daemon"]
 

@@ -34,9 +34,9 @@ import pytest
 from tests.daemon.probing import Samples, samples
 from tests.lab.certificates import make
 from tests.lab.network import free_port
+from tests.lab.plugins import install
 from tests.lab.scraping import EVERY, Scraping, scraping
 from tests.lab.stuck import stuck_mount
-from tests.test_isolation import install
 
 SLOWEST = float(os.environ.get("DOCTOR_SLOWEST_SCRAPE", "1"))  # seconds
 PATIENCE = 20.0  # seconds

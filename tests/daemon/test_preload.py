@@ -9,7 +9,7 @@ from biostudio_doctor.daemon import preload
 from biostudio_doctor.daemon.preload import OFTEN, Preload
 from tests.daemon.test_supervisor import config, intervals
 from tests.lab.daemon import running
-from tests.test_isolation import install
+from tests.lab.plugins import install
 
 
 @pytest.fixture

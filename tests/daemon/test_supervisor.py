@@ -16,8 +16,8 @@ import pytest
 
 from biostudio_doctor import registry
 from tests.lab.daemon import Running, running, write
+from tests.lab.plugins import PLUGINS, install
 from tests.lab.stuck import stuck_mount
-from tests.test_isolation import PLUGINS, install
 
 CALM = ("faulty.waits", "os.kernel")
 

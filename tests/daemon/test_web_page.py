@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from itertools import pairwise
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -16,20 +14,18 @@ from msgspec import structs
 
 from biostudio_doctor.daemon.web import page as pages
 from biostudio_doctor.model import SEVERITY, Finding, Remedy, Report, Status
+from tests.lab.browsing import CONTRAST, CONTRASTS, Outline, chromium, closed, opened
 from tests.lab.web_process import WebProcess, result, sixty_checks, whole_report
 
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
-CHROMIUM = Path("/usr/bin/chromium")
 HOSTILE = (
     "</code></script><script>document.title='owned'</script><img src=x onerror=alert(1)>\x1b[2J"
 )
-#: For text on its ground, by WCAG 2.2, 1.4.3.
-CONTRAST = 4.5
 ALL = pages.Filter()
 
 
@@ -41,18 +37,6 @@ def hostile() -> Report:
         reload_succeeded=False,
         reload_problem=HOSTILE,
     )
-
-
-class Outline(HTMLParser):
-    """What a page is made of."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
 
 
 def rendered(report: Report, asked: pages.Filter = ALL, alive: bool = True) -> str:
@@ -157,27 +141,8 @@ def test_filters_of_the_url(web: WebProcess, query: str, shown: int) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip("Debian's chromium is not installed")
-    with playwright.sync_playwright() as driver:
-        made = driver.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+    with chromium() as made:
         yield made
-        made.close()
-
-
-def opened(browser: Browser, url: str, **options: Any) -> Page:
-    """A page, and what its console said."""
-    page = browser.new_context(**options).new_page()
-    page.said = []  # type: ignore[attr-defined]
-    page.on("console", lambda message: page.said.append(message.text))  # type: ignore[attr-defined]
-    page.on("pageerror", lambda error: page.said.append(str(error)))  # type: ignore[attr-defined]
-    page.goto(url)
-    return page
-
-
-def closed(page: Page) -> None:
-    page.context.close()
-    assert page.said == []  # type: ignore[attr-defined]
 
 
 def test_filters_work_at_once_and_stay(browser: Browser, web: WebProcess) -> None:
@@ -290,34 +255,6 @@ def test_nothing_else_is_asked_for(browser: Browser, web: WebProcess) -> None:
     page.context.close()
 
 
-_CONTRASTS = """() => {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const rgba = (color) => {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = color;
-    canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
-  };
-  const linear = (c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-  const light = (color) => {
-    const [r, g, b] = rgba(color).map((c) => linear(c / 255));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const ground = (element) => {
-    const color = getComputedStyle(element).backgroundColor;
-    return rgba(color)[3] || !element.parentElement ? color : ground(element.parentElement);
-  };
-  const speaks = (node) => node.nodeType === 3 && node.textContent.trim();
-  return [...document.querySelectorAll("body *:not(script):not(style)")]
-    .filter((element) => [...element.childNodes].some(speaks) && element.checkVisibility())
-    .map((element) => {
-      const [under, over] = [ground(element), getComputedStyle(element).color].map(light);
-      const ratio = (Math.max(under, over) + 0.05) / (Math.min(under, over) + 0.05);
-      return [ratio, element.outerHTML.slice(0, 80)];
-    });
-}"""
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_words_stand_out(browser: Browser, scheme: str) -> None:
     findings = [Finding(status, f"a {status}", f"It is {status}.") for status in Status]
@@ -326,7 +263,7 @@ def test_all_words_stand_out(browser: Browser, scheme: str) -> None:
         web.wait_for()
         page = opened(browser, web.url, color_scheme=scheme)
         page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
-        found = page.evaluate(_CONTRASTS)
+        found = page.evaluate(CONTRASTS)
         assert len(found) > 40
         assert [one for one in found if one[0] < CONTRAST] == []
         dark = (

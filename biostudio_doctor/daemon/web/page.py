@@ -4,52 +4,33 @@ One document without anything external. Its style and script are named by their 
 Content-Security-Policy, so that nothing that a check found, whatever it holds, is ever run.
 """
 
-import base64
 import functools
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import datetime
-from importlib import resources
 from typing import NamedTuple
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Template
 from markupsafe import Markup
 from starlette.datastructures import QueryParams
 
-from biostudio_doctor import steps, text
-from biostudio_doctor.model import SEVERITY, Finding, Report, Result, Run, Status
+from biostudio_doctor import pages, steps, text
+from biostudio_doctor.model import SEVERITY, Report, Result, Run, Status
 
-WORDS = {
-    Status.FAIL: "failed", Status.ERROR: "could not be determined", Status.WARN: "warned",
-    Status.UNKNOWN: "not asked yet", Status.SKIP: "skipped", Status.PASS: "passed",
-}  # fmt: skip
-_LABELS = {
-    Status.FAIL: "Fail", Status.ERROR: "Error", Status.WARN: "Warn",
-    Status.UNKNOWN: "Unknown", Status.SKIP: "Skip", Status.PASS: "Pass",
-}  # fmt: skip
 _SHOWN_RUNS = 24
 _BAR, _HEIGHT = 4, 18  # the sparkline's units
 _QUERY_LIMIT = 100  # characters
 
 
-def _file(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text("utf-8")
-
-
-def _hash(content: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
-
-
-_STYLE, _SCRIPT = _file("page.css"), _file("page.js")
+_STYLE = pages.LOOK + pages.file(__package__, "page.css")
+_SCRIPT = pages.file(__package__, "page.js")
 
 HEADERS = {
     "content-type": "text/html; charset=utf-8",
     "content-security-policy": "; ".join(
         (
             "default-src 'none'",
-            f"style-src {_hash(_STYLE)}",
-            f"script-src {_hash(_SCRIPT)}",
+            f"style-src {pages.source(_STYLE)}",
+            f"script-src {pages.source(_SCRIPT)}",
             "connect-src 'self'",
             "img-src data:",
             "form-action 'self'",
@@ -106,7 +87,7 @@ def render(report: Report, asked: Filter, alive: bool) -> bytes:
             steps=_keyed(steps.make(report)),
             rows=[one for one in shown if asked.shows(one)],
             total=len(shown),
-            unasked=_unasked(report.results),
+            unasked=steps.all_unasked(report.results),
         )
         .encode("utf-8", "replace")
     )
@@ -118,7 +99,7 @@ _TROUBLE = (Status.FAIL, Status.ERROR, Status.WARN, Status.UNKNOWN)
 def _headline(counts: Mapping[Status, int]) -> str:
     """The state of everything in one sentence."""
     said = (*_TROUBLE, Status.PASS)
-    parts = [f"{counts[status]} {WORDS[status]}" for status in said if counts[status]]
+    parts = [f"{counts[status]} {steps.WORDS[status]}" for status in said if counts[status]]
     if not parts:
         return "Nothing was determined."
     if not any(counts[status] for status in _TROUBLE):
@@ -137,26 +118,6 @@ def _keyed(found: Iterable[steps.Step]) -> dict[str, steps.Step]:
         numbers[name] += 1
         keyed[f"{name}-{numbers[name]}"] = step
     return keyed
-
-
-def _unasked(results: Iterable[Result]) -> dict[str, list[str]]:
-    """The checks that were not asked, by the reason."""
-    reasons: dict[str, list[str]] = {}
-    for result in results:
-        reason = steps.unasked(result)
-        if reason:
-            reasons.setdefault(reason, []).append(result.id)
-    return reasons
-
-
-def _sources(findings: Iterable[Finding]) -> list[str]:
-    """The sections of the requirements that these come from."""
-    found = (finding.requirement for finding in findings)
-    return list(dict.fromkeys(f"{one.source}, {one.section}" for one in found if one))
-
-
-def _by_severity(findings: Iterable[Finding]) -> list[Finding]:
-    return sorted(findings, key=lambda finding: SEVERITY.index(finding.status))
 
 
 def _sparkline(history: tuple[Run, ...]) -> Markup:
@@ -184,41 +145,16 @@ def _sparkline(history: tuple[Run, ...]) -> Markup:
 
 def _told(runs: tuple[Run, ...]) -> str:
     """The sparkline in words."""
-    counts = [(WORDS[one], sum(run.status is one for run in runs)) for one in SEVERITY]
+    counts = [(steps.WORDS[one], sum(run.status is one for run in runs)) for one in SEVERITY]
     fates = text.listing(f"{count} {word}" for word, count in counts if count)
     durations = [run.duration_seconds for run in runs]
     return (
         f"Last {text.number(len(runs), 'run')}: {fates}; "
-        f"{_duration(min(durations))} to {_duration(max(durations))}"
+        f"{pages.duration(min(durations))} to {pages.duration(max(durations))}"
     )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
-
-
-def _time(moment: datetime | None) -> Markup:
-    """A moment, which the script turns into how long ago it was."""
-    if moment is None:
-        return Markup("never")
-    shown = f"{moment:%-d %b %Y, %H:%M:%S} UTC"
-    return Markup('<time datetime="{}">{}</time>').format(f"{moment:%Y-%m-%dT%H:%M:%SZ}", shown)
 
 
 @functools.cache
 def _template() -> Template:
-    environment = Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
-    )
-    environment.filters |= {
-        "time": _time,
-        "duration": _duration,
-        "sparkline": _sparkline,
-        "sources": _sources,
-        "by_severity": _by_severity,
-        "printable": text.printable,
-    }
-    environment.globals |= {"labels": _LABELS, "Status": Status}
-    return environment.from_string(_file("page.html"))
+    made = pages.environment(sparkline=_sparkline)
+    return made.from_string(pages.file(__package__, "page.html"))

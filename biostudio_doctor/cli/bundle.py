@@ -1,0 +1,333 @@
+"""`biostudio-doctor bundle`: makes a support bundle. Its commands read one."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import click
+from msgspec import structs
+
+from biostudio_doctor import config as configuration
+from biostudio_doctor.cli.lazy import LazyGroup
+from biostudio_doctor.config import PHASES, PLATFORMS, ROLES
+from biostudio_doctor.errors import DoctorError
+
+if TYPE_CHECKING:
+    from biostudio_doctor.bundle.gather import Gathered
+    from biostudio_doctor.bundle.making import FoundError, Made, Maker, Wanted
+
+_FOUND_SHOWN = 20
+
+
+class _Reading(LazyGroup):
+    places: ClassVar[Mapping[str, str]] = {
+        name: f"biostudio_doctor.cli.bundle_read:{name}"
+        for name in ("inspect", "verify", "judge", "diff", "show")
+    }
+
+
+@click.group(cls=_Reading, invoke_without_command=True, subcommand_metavar="[COMMAND ...]")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE or DIR",
+    help="Where to write it.  [default: the current directory]",
+)
+@click.option(
+    "--since", default="24h", show_default=True, metavar="TIME",
+    help="Logs from then on: 90m, 24h, 7d ago, or a time such as 2026-11-24T10:00.",
+)  # fmt: skip
+@click.option("--until", metavar="TIME", help="Logs until then.  [default: now]")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help=f"Configuration file.  [default: {configuration.DEFAULT_FILE}, if it exists]",
+)
+@click.option("--role", type=click.Choice(ROLES), help="What this machine runs, or will run.")
+@click.option("--phase", type=click.Choice(PHASES), help="Before the installation, or running.")
+@click.option("--platform", type=click.Choice(PLATFORMS), help="What the containers run on.")
+@click.option(
+    "--host-root",
+    default="/",
+    show_default=True,
+    metavar="DIR",
+    help="Where the host's file system is, such as /host in a container.",
+)
+@click.option(
+    "--only", multiple=True, metavar="COLLECTOR",
+    help="Gather nothing else, by id or glob; may be repeated. `report` is the report.",
+)  # fmt: skip
+@click.option("--skip", multiple=True, metavar="COLLECTOR", help="Leave out; may be repeated.")
+@click.option("--offline", is_flag=True, help="Leave out the checks that need the network.")
+@click.option(
+    "--timeout", type=click.FloatRange(0, 3600, min_open=True), metavar="SECONDS",
+    help="How long gathering may take.  [default: 120, or as configured]",
+)  # fmt: skip
+@click.option("--process-arguments", is_flag=True, help="List processes with their arguments.")
+@click.option(
+    "--obfuscate", metavar="KINDS",
+    help="Replace names and addresses, too: any of hosts,ips,users.",
+)  # fmt: skip
+@click.option(
+    "--recipient", "recipients", multiple=True, metavar="RECIPIENT",
+    help="Encrypt with age, to age1..., an SSH public key or a file of them; may be repeated.",
+)  # fmt: skip
+@click.option(
+    "--gpg-recipient", "gpg_recipients", multiple=True, metavar="KEY",
+    help="Encrypt with GPG, best to a fingerprint; may be repeated.",
+)  # fmt: skip
+@click.option(
+    "--allow", "allowed", multiple=True, metavar="ENTRY",
+    help="Keep the bundle although a secret was found in this entry; may be repeated.",
+)  # fmt: skip
+@click.option(
+    "--reproducible", is_flag=True, help="The same facts give the same bytes: no time, no chance."
+)
+@click.option("--dry-run", is_flag=True, help="Only list what would be gathered, and from where.")
+@click.pass_context
+def bundle(ctx: click.Context, /, **given: Any) -> None:
+    """Make one file with everything that support needs, and no secret; or read one.
+
+    Without COMMAND it gathers reports, logs and states, redacts them, reads the archive back to
+    search it for secrets, and only then gives it its name. Exit code: 0 made (what could not be
+    had is told), 1 a secret was found and nothing was kept, 2 it could not be made.
+    """
+    if ctx.invoked_subcommand is None:
+        sys.exit(_bundle(**given))
+
+
+def _bundle(dry_run: bool, **given: Any) -> int:
+    from biostudio_doctor.bundle.making import FoundError, Maker
+
+    wanted = _wanted(**given)
+    with _signals():
+        maker = Maker(wanted)
+        if dry_run:
+            _list(maker)
+            return 0
+        try:
+            made = _make(maker)
+        except FoundError as error:
+            _refuse(error)
+            return 1
+        except OSError as error:
+            raise DoctorError(f"the bundle cannot be written: {error.strerror or error}") from None
+    _tell(made)
+    return 0
+
+
+def _wanted(
+    *,
+    output: Path | None,
+    since: str,
+    until: str | None,
+    config_file: Path | None,
+    role: str | None,
+    phase: str | None,
+    platform: str | None,
+    host_root: str,
+    only: tuple[str, ...],
+    skip: tuple[str, ...],
+    offline: bool,
+    timeout: float | None,
+    process_arguments: bool,
+    obfuscate: str | None,
+    recipients: tuple[str, ...],
+    gpg_recipients: tuple[str, ...],
+    allowed: tuple[str, ...],
+    reproducible: bool,
+) -> "Wanted":
+    from biostudio_doctor import plan as planning
+    from biostudio_doctor import registry
+    from biostudio_doctor.bundle import encryption, window
+    from biostudio_doctor.bundle.making import Wanted, known_collectors
+    from biostudio_doctor.cli.host_root import refuse_unlikely
+
+    refuse_unlikely(host_root)
+    given = {"role": role, "phase": phase, "platform": platform}
+    config = configuration.load(config_file, {k: v for k, v in given.items() if v is not None})
+    if process_arguments:
+        settled = structs.replace(config.bundle, process_arguments=True)
+        config = structs.replace(config, bundle=settled)
+    plan = planning.make(
+        config,
+        source=str(config_file or configuration.DEFAULT_FILE),
+        offline=offline,
+        host_root=host_root,
+    )
+    known = known_collectors()
+    chosen = registry.select(known, only, "collector") if only else known
+    left_out = registry.select(known, skip, "collector")
+    configured = () if gpg_recipients else config.bundle.recipients
+    return Wanted(
+        plan=plan,
+        collectors=[name for name in chosen if name not in left_out],
+        window=window.understood(since, until, datetime.now(UTC)),
+        output=output,
+        seconds=timeout,
+        obfuscate=_kinds(obfuscate),
+        encryption=encryption.to(recipients or configured, gpg_recipients),
+        allowed=allowed,
+        reproducible=reproducible,
+    )
+
+
+def _kinds(given: str | None) -> tuple[str, ...]:
+    kinds = tuple(dict.fromkeys(given.split(","))) if given else ()
+    if not kinds:
+        return kinds
+    from biostudio_doctor.redaction.obfuscate import KINDS
+
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown:
+        expected = ", ".join(KINDS)
+        raise DoctorError(f"--obfuscate: {unknown[0]!r} is unknown; expected some of {expected}")
+    return kinds
+
+
+# --- Making ---------------------------------------------------------------------------------------
+
+
+def _make(maker: "Maker") -> "Made":
+    from biostudio_doctor.cli import terminal
+
+    progress = _Progress(terminal.can_redraw())
+    try:
+        return maker.make(progress.show, progress.stage)
+    finally:
+        progress.clear()
+
+
+def _tell(made: "Made") -> None:
+    from biostudio_doctor import text
+
+    counts: dict[str, int] = {}
+    for file in made.manifest.files:
+        for kind, count in file.redactions.items():
+            counts[kind] = counts.get(kind, 0) + count
+    told = text.listing(f"{count} {kind}" for kind, count in sorted(counts.items()))
+    click.echo(f"{made.path}")
+    click.echo(f"  {text.size(made.size)}, SHA-256 {made.sha256}")
+    for one in made.manifest.collectors:
+        if one.outcome in ("failed", "partial"):
+            click.echo(f"  Missing: {one.id or 'report'}: {one.reason}.")
+    click.echo(f"  Redacted: {told or 'nothing'}.")
+    if made.unread:
+        click.echo(
+            f"  Not read, so found by form only: the secrets in {text.listing(made.unread)}."
+        )
+    if made.names:
+        click.echo(f"  True names, for you alone: {made.names}")
+    click.echo(f"Look into it: biostudio-doctor bundle inspect {made.path.name}")
+    click.echo("Then send it by the way that you agreed on with support.")
+
+
+class _Progress:
+    """On stderr, for a terminal only: a line for each collector that is through."""
+
+    def __init__(self, shown: bool) -> None:
+        self._shown = shown
+        self._told: set[str] = set()
+        self._line = ""
+
+    def show(self, through: Sequence["Gathered"], under_way: Sequence[str]) -> None:
+        """Tell what is through, and what is waited for."""
+        if not self._shown:
+            return
+        from biostudio_doctor import text
+
+        for one in through:
+            name = one.collected.id or "report"
+            if name not in self._told:
+                self._told.add(name)
+                files = text.number(sum(1 for file in one.files if file.sha256), "file")
+                reason = f", {one.collected.reason}" if one.collected.reason else ""
+                self.clear()
+                click.echo(f"{name}: {files}, {text.size(one.size)}{reason}", err=True)
+        if under_way:
+            self.stage("waiting for " + ", ".join(name or "report" for name in under_way))
+
+    def stage(self, words: str) -> None:
+        """Tell what is being done."""
+        if not self._shown or words == self._line:
+            return
+        width = (os.get_terminal_size(sys.stderr.fileno()).columns or 80) - 1
+        click.echo(f"\r\x1b[K{words[:width]}", err=True, nl=False)
+        self._line = words
+
+    def clear(self) -> None:
+        """Leave an empty line."""
+        if self._line:
+            click.echo("\r\x1b[K", err=True, nl=False)
+            self._line = ""
+
+
+def _list(maker: "Maker") -> None:
+    from tabulate import tabulate
+
+    from biostudio_doctor import text
+
+    rows = []
+    total = 0
+    for one in maker.listed():
+        name = one.collected.id or "report"
+        if not one.listed:
+            rows.append((name, f"nothing: {one.collected.reason}", ""))
+        for listed in one.listed:
+            total += listed.size or 0
+            rows.append(
+                (name, listed.source, "" if listed.size is None else text.size(listed.size))
+            )
+    click.echo(tabulate(rows, headers=("COLLECTOR", "FROM", "AT MOST"), disable_numparse=True))
+    click.echo(f"\nFiles of at most {text.size(total)}, before they are redacted and compressed.")
+    click.echo("Nothing was gathered.")
+
+
+def _refuse(error: "FoundError") -> None:
+    click.echo("biostudio-doctor: secrets were found in the bundle, so none was kept:", err=True)
+    for one in error.found[:_FOUND_SHOWN]:
+        click.echo(f"  {one}", err=True)
+    if len(error.found) > _FOUND_SHOWN:
+        click.echo(f"  and {len(error.found) - _FOUND_SHOWN} more", err=True)
+    entry = error.found[0].entry
+    click.echo(
+        "Leave its collector out with --skip, add a rule to [bundle.redaction], or, if it is no "
+        f"secret, --allow '{entry}'.",
+        err=True,
+    )
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP end it as an interrupt does: cleared up, and told in a line."""
+
+    def end(number: int, _frame: object) -> None:
+        for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(one, signal.SIG_IGN)  # clearing up is not interrupted again
+        raise _EndedError(number)
+
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    for one, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as nohup leaves SIGHUP
+            signal.signal(one, end)
+    try:
+        yield
+    except _EndedError as ended:
+        name = signal.Signals(ended.number).name
+        click.echo(f"biostudio-doctor: ended by {name}; no bundle was made", err=True)
+        sys.exit(128 + ended.number)
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+class _EndedError(BaseException):
+    def __init__(self, number: int) -> None:
+        self.number = number

@@ -1,0 +1,229 @@
+"""Secrets that a name gives away: settings in any format, arguments, headers, elements, pairs."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from biostudio_doctor.redaction import assigned, engine, values
+from biostudio_doctor.redaction.names import STEMS, Telling, telling
+from biostudio_doctor.redaction.spans import Span
+
+_NAME = rb"[\w.\-]*(?:%b)[\w.\-]*" % STEMS
+_FORM = (
+    # groups: the name of an element, of an entry, of an option, of anything else with what follows
+    # that, and of a directive
+    rb"(?i)<(?:[\w.\-]*:)?(NAME)[\s>]"
+    rb"|(?:name|key|id)=[\"'](NAME)[\"']"
+    rb"|(-NAME)[ \t\x00]+"
+    rb"|(NAME)("
+    rb"%22%3A(?:\+|%20)*%22"
+    rb"|(?:\\*[\"'`])?[\s,]+\\*[\"'`]?(?:default)?val(?:ue)?\\*[\"'`]?\s*[:=]"
+    rb"|(?:\\*[\"'`][\"']?)?(?:\[\]|\])?[ \t]*(?:=>|:=|=|%3D|:)"
+    rb"|</\w+>\s*<(?:string|val|value)(?:\s[^<>]*)?>"
+    rb"|\\*[\"']\s*\}"
+    rb"|\\*[\"'`],\s*)"
+    rb"|(?m:^|[{;])[ \t]*(?:(?:set|setenv|env|arg|\w+_param|proxy_set_header|http-request"
+    rb"|http-response"
+    rb"|set-header|add-header|add_header|more_set_headers|requestheader"
+    rb"|password)[ \t]+)*\$?(NAME)[ \t]+"
+)
+_PATTERN = _FORM.replace(b"NAME", _NAME)
+#: To tell the parts of what was found, the stems need not be looked for again.
+_EXACT = re.compile(_FORM.replace(b"NAME", rb"[\w.\-]+(?:[ ](?:key|string)(?:[ ]base)?)?"))
+_LONGEST = 400  # bytes of a name and what follows it; of a longer one the end counts
+
+_SIGN = re.compile(rb"\\*[\"']?\s*[:=]\s*")
+_TO_THE_NAME = re.compile(rb"\\*[\"']\s*,\s*\\*[\"'](?i:name|key)\\*[\"']\s*:\s*\\*[\"']")
+_OPENS_A_PAIR = re.compile(rb"[(\[]\s*b?\\*[\"']\Z")
+_CLOSES_A_PAIR = re.compile(rb"\\*[\"']\s*[)\]]")
+_CALL = re.compile(rb"\w\(\s*\\*[\"']\Z")
+_IDENTIFIER = re.compile(rb"[a-z_]+")
+_VALUED = re.compile(rb"(?i)[^<>]*?\b(?:val|value)\s*=\s*")
+_TAG_LIMIT = 400  # bytes
+_BEFORE = 2048  # bytes: as long a value may stand before its name
+_ENCODED = re.compile(rb"(?:[^%&\s\"'<>]|%(?!22))+")
+_PUBLIC = re.compile(
+    rb"(?:ssh-|ecdsa-|sk-ssh|-----BEGIN (?:CERT|PUBLIC|SSH2 PUBLIC)|sha256:|SHA256:)"
+)
+
+
+def find(text: bytes) -> Iterator[Span]:
+    """Values beside telling names."""
+    done = 0  # what stands before is looked at; no value is looked at twice
+    for found in engine.compiled(_PATTERN).finditer(text):
+        start, end = found.span()
+        if start < done:
+            continue
+        exact = _EXACT.match(text, max(start, end - _LONGEST), end)
+        if not exact:
+            continue
+        for span in _FINDERS[exact.lastindex or 0](text, exact):
+            done = max(done, span.end)
+            yield span
+
+
+def _element(text: bytes, found: re.Match[bytes]) -> Iterator[Span]:
+    """The text of <password>...</password>."""
+    told = telling(found[1])
+    if told:
+        yield from _within(text, found.end() - 1, told)
+
+
+def _entry(text: bytes, found: re.Match[bytes]) -> Iterator[Span]:
+    """The value or the text of <property name="password" ...>."""
+    told = telling(found[2])
+    if not told:
+        return
+    valued = _VALUED.match(text, found.end(), found.end() + _TAG_LIMIT)
+    place = values.quoted(text, valued.end()) if valued else None
+    if place:
+        yield from _checked(text, [place], found[2], told)
+    else:
+        yield from _within(text, found.end(), told)
+
+
+def _within(text: bytes, at: int, told: Telling) -> Iterator[Span]:
+    """What stands between the end of a tag and the next one, which closes it."""
+    end = text.find(b">", at, at + _TAG_LIMIT)
+    if end < 0 or b"<" in text[at:end] or text[end - 1 : end] == b"/":
+        return
+    start = end + 1
+    if text.startswith(b"<![CDATA[", start):
+        start += len(b"<![CDATA[")
+        close = text.find(b"]]>", start, start + values.LIMIT)
+    else:
+        close = text.find(b"<", start, start + values.LIMIT)
+        close = close if text.startswith(b"</", close) else -1
+    if close > start:
+        inside = text[start:close]
+        start += len(inside) - len(inside.lstrip())
+        yield from _checked(text, [(start, start + len(inside.strip()))], b"", told)
+
+
+def _option(text: bytes, found: re.Match[bytes]) -> Iterator[Span]:
+    """The argument after --password."""
+    told = telling(found[3])
+    gap = text[found.end(3) : found.end()]
+    if (
+        text[max(0, found.start() - 1) : found.start()].isalnum()
+        or not told
+        or (len(gap) > 1 and not gap.strip(b" "))
+    ):  # two blanks: a page of help
+        return
+    place = values.quoted(text, found.end()) or _word(text, found.end())
+    if place and not text.startswith(b"-", place[0]):
+        yield from _checked(text, [place], b"", told)
+
+
+def _directive(text: bytes, found: re.Match[bytes]) -> Iterator[Span]:
+    """A setting whose value follows after a blank, as in files of nginx, HAProxy and Redis."""
+    told, at = telling(found[6]), found.end()
+    if text[at : at + 1] in (b"=", b":"):
+        again = _EXACT.match(text, found.start(6), at + 3)
+        yield from _named(text, again) if again and again.lastindex == 5 else ()
+        return
+    place = values.quoted(text, at) if told else None
+    if told and place:
+        yield from _checked(text, [place], found[6], told)
+        return
+    place = _word(text, at) if told else None
+    following = text[place[1] : place[1] + 2].lstrip(b" \t;")[:1] if place else b""
+    if (
+        told
+        and place
+        and following in b"\r\n"
+        and not values.PROSE.fullmatch(text[slice(*place)].rstrip(b".,;:!?)"))
+    ):
+        yield from _checked(text, [place], found[6], told)
+
+
+def _named(text: bytes, found: re.Match[bytes]) -> Iterator[Span]:
+    """What follows any other name: what is assigned to it, or comes after it in a list."""
+    name, tail = found[4], found[5]
+    start, at = found.start(4), found.end()
+    if text[start - 1 : start] == b"%":  # within a URL: %22password%22
+        name = name[2:]
+    told = telling(name)
+    if not told or text[max(0, start - 10) : start] == b"<redacted:":
+        return
+    if tail.startswith(b"%22"):
+        inside = _ENCODED.match(text, at)
+        yield from _checked(text, [inside.span()] if inside else [], name, told)
+    elif tail.startswith(b"</"):
+        yield from _within(text, at - 1, told)
+    elif tail.endswith(b"}"):
+        yield from _checked(text, _before(text, start), name, told)
+    elif tail.rstrip().endswith(b","):
+        yield from _paired(text, start, at, name, told)
+    else:
+        yield from _checked(
+            text, assigned.places(text, found.start(4), name, tail, at, told), name, told
+        )
+
+
+def _before(text: bytes, start: int) -> list[tuple[int, int]]:
+    """The value in {"value": "x", "name": "PASSWORD"}."""
+    value = text.rfind(b"value", max(0, start - _BEFORE), start)
+    sign = _SIGN.match(text, value + 5, start) if value >= 0 else None
+    place = values.quoted(text, sign.end()) if sign else None
+    return [place] if place and _TO_THE_NAME.fullmatch(text, place[1], start) else []
+
+
+def _checked(
+    text: bytes, places: Iterable[tuple[int, int]], name: bytes, told: Telling
+) -> Iterator[Span]:
+    for start, end in places:
+        value = text[start:end]
+        if not values.can_be_secret(value) or _PUBLIC.match(value):
+            continue
+        if not told.strong and not values.looks_random(value):
+            continue
+        if told.strict and not values.can_be_nothing_else(value):
+            continue
+        if _is_itself(text, end, value, name):
+            continue
+        if value.isdigit() and _counts(value, name, told):
+            continue
+        yield Span(start, end, told.kind)
+
+
+def _counts(value: bytes, name: bytes, told: Telling) -> bool:
+    """Whether it is a number of things: tokens=4096, pass=12 fail=3."""
+    if told.kind not in ("token", "key") and name.lower() != b"pass":
+        return False
+    return len(value) < 6 + 2 * name.lower().endswith(b"s")
+
+
+def _is_itself(text: bytes, end: int, value: bytes, name: bytes) -> bool:
+    """Code, such as connect(password=password) or self.token = token;."""
+    bare = value.rstrip(b";,")
+    last = name.rpartition(b".")[2]
+    return bare == last and (bare != value or last != name or text[end : end + 1] in b"),;")
+
+
+def _paired(text: bytes, start: int, at: int, name: bytes, told: Telling) -> Iterator[Span]:
+    """What follows a quoted name after a comma: the next argument, or the other half of a pair."""
+    place = values.quoted(text, at)
+    if not place:
+        return
+    start_of_line = text.rfind(b"\n", max(0, start - 400), start) + 1 or max(0, start - 400)
+    before, value = text[start_of_line:start], text[slice(*place)]
+    dashed = name.startswith(b"-") or name.lower() in (b"requirepass", b"masterauth")
+    after = text[place[1] : place[1] + 8]
+    pair = _OPENS_A_PAIR.search(before) and _CLOSES_A_PAIR.match(after)
+    call = _CALL.search(before) and not _IDENTIFIER.fullmatch(value)
+    row = b"VALUES" in before.upper()
+    if pair or call or row or (dashed and not value.startswith(b"-")):
+        start, end = place
+        if told.kind == "auth":
+            scheme = assigned.SCHEME.match(text, start, end)
+            start = scheme.end() if scheme else start
+        yield from _checked(text, [(start, end)], name, told)
+
+
+def _word(text: bytes, at: int) -> tuple[int, int] | None:
+    found = re.compile(rb"[^\s\x00\"'`|&;<>]{1,4096}").match(text, at)
+    return found.span() if found else None
+
+
+#: By the last group of the pattern that took part.
+_FINDERS = {1: _element, 2: _entry, 3: _option, 5: _named, 6: _directive}

@@ -1,0 +1,49 @@
+"""The regular expressions that look through whole texts: RE2's, whose time is linear in the text.
+
+What they find is then looked at more closely, by Python's own where a look around is needed, and
+only ever over a bounded stretch.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+_MEMORY = 16 << 20  # bytes: of the automaton, above which RE2 would become slow
+
+
+class PatternError(ValueError):
+    """A regular expression that is none, in words."""
+
+
+@lru_cache(maxsize=256)
+def compiled(pattern: bytes, groups: bool = False) -> Any:
+    """A pattern over bytes, as Python's `re` would give it; without `groups` it is much faster.
+
+    Raises:
+        PatternError: if it is none that RE2 understands (as none with a look around is).
+    """
+    import re2  # type: ignore[import-untyped]
+
+    options = re2.Options()
+    options.max_mem = _MEMORY
+    options.log_errors = False
+    options.never_capture = not groups
+    options.encoding = re2.Options.Encoding.LATIN1
+    try:
+        return re2.compile(pattern, options)
+    except re2.error as error:
+        words = error.args[0] if error.args else "no reason given"
+        raise PatternError(words.decode() if isinstance(words, bytes) else str(words)) from None
+
+
+def check(pattern: str) -> None:
+    """Refuse what someone wrote as a pattern and is none, or finds something in nothing.
+
+    Raises:
+        PatternError: that says what is wrong.
+    """
+    try:
+        empty = compiled(pattern.encode()).search(b"")
+    except PatternError as error:
+        raise PatternError(f"{pattern!r} is no regular expression of RE2: {error}") from None
+    if empty:
+        raise PatternError(f"{pattern!r} would match everywhere, even in an empty text")

@@ -1,0 +1,119 @@
+"""Secrets that their form gives away, whatever stands beside them."""
+
+import base64
+import re
+from collections.abc import Callable, Iterator
+
+from biostudio_doctor.redaction import engine, values
+from biostudio_doctor.redaction.patterns import Hit, Patterns
+from biostudio_doctor.redaction.spans import Span
+
+_PATTERNS = Patterns("forms.toml")
+
+#: A secret key of AWS has no mark of its own: 40 characters beside a word of AWS.
+_AWS = (
+    rb"(?i:aws|amazon|s3|secret.?access.?key|AKIA[A-Z2-7]{16}).{0,60}?"
+    rb"[^A-Za-z0-9+/=]([A-Za-z0-9+/]{40})(?:[^A-Za-z0-9+/=]|$)"
+)
+
+
+def find(text: bytes) -> Iterator[Span]:
+    """Tokens, keys, hashes and passwords in URLs."""
+    for hit in _PATTERNS.find(text):
+        yield from _span(text, hit)
+    for found in engine.compiled(_AWS, groups=True).finditer(text):
+        value = found.group(1)
+        if _mixed(value) and values.entropy(value) > 4:
+            yield Span(found.start(1), found.end(1), "aws-secret")
+
+
+def _mixed(value: bytes) -> bool:
+    return value != value.lower() and value != value.upper() and any(48 <= b < 58 for b in value)
+
+
+def _span(text: bytes, hit: Hit) -> Iterator[Span]:
+    kind, start, end = hit
+    if kind == "url-password":
+        end = _end_of_password(text, start, end)
+    judge = _JUDGES.get(kind)
+    if end > start and (judge is None or judge(text, start, text[start:end])):
+        yield Span(start, end, kind)
+
+
+def _end_of_password(text: bytes, start: int, end: int) -> int:
+    """Where a password in a URL ends: a path that follows may have an @, too."""
+    slash = text.find(b"/", start, end)
+    if slash < 0:
+        return end
+    at = text.rfind(b"@", start, slash)
+    if at >= 0:
+        return at
+    return start if text[start:slash].isdigit() else end  # a port, and a path with an @
+
+
+def _is_bearer(text: bytes, start: int, value: bytes) -> bool:
+    return len(value) >= 20 or any(48 <= byte < 58 for byte in value)
+
+
+def _is_basic(text: bytes, start: int, value: bytes) -> bool:
+    return b":" in _decoded(value)
+
+
+def _is_private_key(text: bytes, start: int, value: bytes) -> bool:
+    return b"PRIVATE KEY" in _decoded(value[:120])
+
+
+def _is_signature(text: bytes, start: int, value: bytes) -> bool:
+    name = text[max(0, start - 20) : start].lower()
+    if name.endswith((b"code=", b"&p=", b"?p=")) and (value.isalpha() or len(value) < 6):
+        return False
+    told = _SIGNED.search(name) or values.looks_random(value, 12)
+    return bool(told) and values.can_be_secret(value)
+
+
+def _is_token(text: bytes, start: int, value: bytes) -> bool:
+    """Proteins are words of capitals, too; and kubeadm's tokens look as names of files do."""
+    if value.isalpha() and (value.isupper() or value.islower()):
+        return False
+    if _KUBEADM.fullmatch(value):
+        return values.looks_random(value)
+    return _is_key(text, start, value)
+
+
+def _is_key(text: bytes, start: int, value: bytes) -> bool:
+    """gsk_reference_genome_hg38 is a file's name, and sk-ssh-ed25519-cert-v01 an algorithm's."""
+    if value != value.lower() or values.is_uuid(value[-36:]):
+        return True
+    longest = max(map(len, re.findall(rb"[a-z0-9]+", value)), default=0)
+    return longest >= 16
+
+
+def _is_in_url(text: bytes, start: int, value: bytes) -> bool:
+    return values.can_be_secret(value)
+
+
+def _is_token_in_url(text: bytes, start: int, value: bytes) -> bool:
+    return values.can_be_secret(value) and (values.looks_random(value) or value.isdigit())
+
+
+_SIGNED = re.compile(rb"(?:sig|code|token|pwd|pw|apikey|jwt|signature)(?:=|%3d|%253d)$")
+_KUBEADM = re.compile(rb"[a-z0-9]{6}\.[a-z0-9]{16}")
+#: A second look at what a form finds, by kind.
+_JUDGES: dict[str, Callable[[bytes, int, bytes], bool]] = {
+    "bearer-token": _is_bearer,
+    "basic-auth": _is_basic,
+    "private-key": _is_private_key,
+    "signature": _is_signature,
+    "token": _is_token,
+    "openai-key": _is_key,
+    "url-password": _is_in_url,
+    "azure-key": _is_in_url,
+    "url-token": _is_token_in_url,
+}
+
+
+def _decoded(value: bytes) -> bytes:
+    try:
+        return base64.b64decode(value.translate(bytes.maketrans(b"-_", b"+/")) + b"===")
+    except ValueError:
+        return b""

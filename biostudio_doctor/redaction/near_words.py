@@ -1,0 +1,49 @@
+"""Secrets that nothing but their randomness gives away, beside a word that tells of one."""
+
+import re
+from collections.abc import Iterator
+
+from biostudio_doctor.redaction import engine, values
+from biostudio_doctor.redaction.spans import Span
+
+_WORD = (
+    rb"(?i:\b(?:pass(?:word|phrase|wd|code)?|secret|token|credentials?|bearer|jwt"
+    rb"|(?:api|access|secret|private|license|licence|activation|encryption|signing|master|auth"
+    rb"|account)[-_ ]?(?:key|code|secret|token))s?\b)"
+)
+_MAYBE = (
+    _WORD
+    + rb"[\"'\]]?(?:[\s:=>\"'(\[`-]+[A-Za-z]{1,14}){0,3}"
+    + rb"[\s:=>\"'(\[`-]{1,6}[A-Za-z0-9+/_\-!@#$%^*~]{16}"
+)
+_STARTS = re.compile(_WORD)
+_NEAR = re.compile(
+    rb"[\"'\]]?(?:[\s:=>\"'(\[`-]+[A-Za-z]{1,14}){0,3}?[\s:=>\"'(\[`-]{1,6}"
+    rb"([A-Za-z0-9+/_\-!@#][A-Za-z0-9+/_\-!@#$%^*~]{15,511}={0,2})(?![\w+/@.:=])"
+)
+_HEX = re.compile(rb"[0-9a-fA-F]+$")
+_ID = re.compile(rb"(?:[a-zA-Z]+[-_.])+[\w.\-]*$|[\w-]*/[\w/-]*$|\d[\d\-:TZ+.]*$")
+
+
+def find(text: bytes) -> Iterator[Span]:
+    """Random-looking words at most three words after the telling one."""
+    for found in engine.compiled(_MAYBE).finditer(text):
+        word = _STARTS.match(text, found.start())
+        near = _NEAR.match(text, word.end(), word.end() + 640) if word else None
+        if not word or not near:
+            continue
+        value = near[1]
+        between = text[word.end() : near.start(1)]
+        if _HEX.match(value):
+            if len(value) < 32 or re.search(
+                rb"(?i)sha|md5|hash|digest|commit|sum|finger|id\b|uid", between
+            ):
+                continue
+        elif _ID.match(value) or not _mixed(value) or values.entropy(value) < 3.4:
+            continue
+        if values.can_be_secret(value) and values.looks_random(value, 16):
+            yield Span(near.start(1), near.end(1), "secret")
+
+
+def _mixed(value: bytes) -> bool:
+    return value != value.lower() and value != value.upper()

@@ -1,0 +1,174 @@
+"""Hosts, addresses and users under other names, the same everywhere in one bundle.
+
+A pseudonym depends on nothing but the key and the name, so that processes that share the key agree
+without talking. Each remembers what it replaced; `map` tells it.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
+from ipaddress import AddressValueError, IPv6Address
+
+from biostudio_doctor.redaction import engine
+from biostudio_doctor.redaction.addresses import Addresses
+from biostudio_doctor.redaction.spans import Span
+
+KINDS = ("hosts", "ips", "users")
+
+_V4 = rb"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b"
+_GROUPS = rb"(?:[0-9A-Fa-f]{1,4}:)"
+_V6 = rb"%b*[0-9A-Fa-f]{0,4}::%b*[0-9A-Fa-f]{0,4}|\b%b{7}[0-9A-Fa-f]{1,4}" % (
+    _GROUPS,
+    _GROUPS,
+    _GROUPS,
+)
+_ANY = b"(?:" + _V4 + b")|(?:" + _V6 + b")"
+#: Names that are no names of anyone.
+_NOBODY = frozenset({
+    "localhost", "localdomain", "localhost.localdomain", "local", "home", "lan", "internal", "host",
+    "broadcasthost", "ip6-localhost", "ip6-loopback", "ip6-allnodes", "ip6-allrouters", "ubuntu",
+    "ip6-localnet", "ip6-mcastprefix", "root", "user", "users", "nobody", "debian", "none",
+    "docker", "kubernetes", "kubernetes.default", "cluster.local", "com", "org", "net", "example",
+})  # fmt: skip
+
+
+class Obfuscator:
+    """Replaces names and addresses.
+
+    Args:
+        key: of the bundle; another label keeps pseudonyms apart from tokens.
+        hosts: names of machines and domains; the domains of these and all names below are theirs.
+        users: names of accounts.
+        ips: whether addresses are replaced.
+        keep: hosts of vendors, whose domains stay with all below them.
+    """
+
+    def __init__(
+        self,
+        key: bytes,
+        hosts: Iterable[str] = (),
+        users: Iterable[str] = (),
+        ips: bool = False,
+        keep: Collection[str] = (),
+    ) -> None:
+        self._key = hmac.digest(key, b"obfuscate", hashlib.sha256)
+        self._keep = {".".join(name.lower().split(".")[-2:]) for name in keep}
+        self._ips = Addresses(self._key) if ips else None
+        names = {one for name in hosts for one in (name, _domain(name))}
+        self._hosts = {one for name in names if (one := self._usable(name)) and not self._kept(one)}
+        self._users = {one for name in users if (one := self._usable(name))} - self._hosts
+        self._pattern = _pattern(self._hosts | self._users)
+        self._map: dict[str, dict[str, str]] = {}
+
+    def map(self) -> dict[str, dict[str, str]]:
+        """What was replaced so far in this process: by kind, the true name and the other."""
+        return {kind: dict(sorted(names.items())) for kind, names in sorted(self._map.items())}
+
+    def find(self, text: bytes) -> Iterator[Span]:
+        """What is to be replaced, and by what."""
+        if self._ips:
+            yield from self._addresses(text)
+        if not self._pattern:
+            return
+        for found in engine.compiled(self._pattern, groups=True).finditer(text):
+            start, end = found.span(1)
+            name = text[start:end].decode("utf-8", "surrogateescape").lower()
+            if name in self._users:
+                yield self._span(start, end, "users", name, self._user)
+            elif not self._kept(name):
+                yield self._span(start, end, "hosts", name, self._host)
+
+    def _addresses(self, text: bytes) -> Iterator[Span]:
+        for found in engine.compiled(_ANY).finditer(text):
+            start, end = found.span()
+            address = text[start:end].decode()
+            if ":" not in address:
+                if _is_v4(text, start, end):
+                    yield self._span(start, end, "ips", address, self._v4)
+            elif _is_v6(text, start, end):
+                yield self._span(start, end, "ips", address, self._v6)
+
+    def _span(
+        self, start: int, end: int, kind: str, name: str, pseudonym: Callable[[str], str]
+    ) -> Span:
+        known = self._map.setdefault(kind, {})
+        other = known.get(name) or pseudonym(name)
+        if other != name:
+            known[name] = other
+        return Span(start, end, kind, instead=other.encode("utf-8", "surrogateescape"))
+
+    def _v4(self, address: str) -> str:
+        assert self._ips
+        return ".".join(map(str, self._ips.v4(tuple(map(int, address.split("."))))))
+
+    def _v6(self, address: str) -> str:
+        assert self._ips
+        return str(self._ips.v6(IPv6Address(address)))
+
+    def _user(self, name: str) -> str:
+        return f"user-{self._digits('user', name)}"
+
+    def _host(self, name: str) -> str:
+        """A domain becomes one label, and each label below it another."""
+        domains = (one for one in self._hosts if "." in one and name.endswith(f".{one}"))
+        domain = min(domains, key=len, default="")
+        labels = name.removesuffix(f".{domain}") if domain else name
+        if not domain and name in self._hosts and "." in name:
+            return f"domain-{self._digits('domain', name)}"
+        below = [f"host-{self._digits('host', label)}" for label in labels.split(".")]
+        return ".".join([*below, f"domain-{self._digits('domain', domain)}"] if domain else below)
+
+    def _digits(self, kind: str, name: str) -> str:
+        return hmac.new(self._key, f"{kind}\0{name}".encode(), hashlib.sha256).hexdigest()[:8]
+
+    def _kept(self, name: str) -> bool:
+        return any(name == one or name.endswith(f".{one}") for one in self._keep)
+
+    def _usable(self, name: str) -> str:
+        name = name.strip().strip(".").lower()
+        no_name = len(name) < 3 or name in _NOBODY or name.isdigit() or _looks_as_address(name)
+        return "" if no_name else name
+
+
+def _pattern(names: Iterable[str]) -> bytes:
+    """Any of the names, a domain with all that is below it, where no word goes on."""
+    ordered = sorted(names, key=lambda name: (-len(name), name))
+    if not ordered:
+        return b""
+    alternatives = "|".join(
+        (r"(?:[a-z0-9_-]+\.)*" if "." in name else "") + re.escape(name) for name in ordered
+    )
+    return rf"(?i)(?:^|[^a-z0-9<])({alternatives})(?:\b|$)".encode("utf-8", "surrogateescape")
+
+
+def _domain(name: str) -> str:
+    """The domain of a.b.c; of a.b there is none that one could tell from others'."""
+    domain = name.strip(".").partition(".")[2]
+    return domain if "." in domain else ""
+
+
+def _is_v4(text: bytes, start: int, end: int) -> bool:
+    octets = text[start:end].split(b".")
+    if any(int(one) > 255 or (len(one) > 1 and one.startswith(b"0")) for one in octets):
+        return False
+    before, after = text[max(0, start - 1) : start], text[end : end + 2]
+    longer = (before in b".-" and before) or (after[:1] == b"." and after[1:].isdigit())
+    return not longer and not re.search(
+        rb"(?i)ver(?:sion)?[ =:]*v?$|[a-z]$", text[max(0, start - 12) : start]
+    )
+
+
+def _is_v6(text: bytes, start: int, end: int) -> bool:
+    before, after = text[max(0, start - 1) : start], text[end : end + 1]
+    if before.isalnum() or before == b":" or after in (b".", b":") or after.isalnum():
+        return False
+    return _looks_as_address(text[start:end].decode())
+
+
+def _looks_as_address(name: str) -> bool:
+    try:
+        IPv6Address(name)
+    except AddressValueError:
+        return bool(re.fullmatch(r"\d+(?:\.\d+){3}", name))
+    return True

@@ -1,0 +1,42 @@
+"""Secrets that stand where a language or a program has them: SQL, command lines, login files."""
+
+from collections.abc import Iterator
+
+from biostudio_doctor.redaction import values
+from biostudio_doctor.redaction.patterns import Hit, Patterns
+from biostudio_doctor.redaction.spans import Span
+
+_PATTERNS = Patterns("phrases.toml")
+_PROSE = ("said", "random")  # kinds of rules for sentences, where most words are no secrets
+
+
+def find(text: bytes) -> Iterator[Span]:
+    """What stands in the place of a secret."""
+    for hit in _PATTERNS.find(text):
+        yield from _span(text, hit)
+
+
+def _span(text: bytes, hit: Hit) -> Iterator[Span]:
+    kind, start, end = hit
+    value = text[start:end]
+    if value.startswith(b"E'"):  # PostgreSQL's string with escapes
+        start, value = start + 1, value[1:]
+    if len(value) > 1 and value[:1] in b"'\"`" and value[-1:] == value[:1]:
+        start, end, value = start + 1, end - 1, value[1:-1]
+    elif value[:1] in b"'\"":
+        start, value = start + 1, value[1:]
+    elif kind in _PROSE or kind == "password":
+        value = value.rstrip(b",.);'\"`")
+        end = start + len(value)
+        if kind == "said" and value.isalpha() and value.islower():
+            return
+    if kind == "random" and not (
+        values.looks_random(value) and (value != value.lower() or len(value) > 20)
+    ):
+        return
+    if values.can_be_secret(value) and not value.startswith(b"-"):
+        yield Span(
+            start,
+            end,
+            {"said": "password", "random": "secret"}.get(kind, kind),
+        )

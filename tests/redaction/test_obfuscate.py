@@ -1,0 +1,152 @@
+"""Obfuscation: the same pseudonym everywhere, networks kept together, nothing else touched."""
+
+import hmac
+import secrets
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from biostudio_doctor.redaction.addresses import Addresses
+from biostudio_doctor.redaction.obfuscate import Obfuscator
+from biostudio_doctor.redaction.redactor import Redactor
+
+KEY = secrets.token_bytes(32)
+ADDRESSES = Addresses(hmac.digest(KEY, b"obfuscate", "sha256"))
+
+
+def hide(text: str, **options: object) -> tuple[str, Obfuscator]:
+    obfuscator = Obfuscator(KEY, **options)  # type: ignore[arg-type]
+    redactor = Redactor(KEY, obfuscator=obfuscator)
+    return b"".join(redactor.stream([text.encode()], {})).decode(), obfuscator
+
+
+def v4(text: str) -> str:
+    return ".".join(map(str, ADDRESSES.v4(tuple(map(int, text.split("."))))))
+
+
+def v6(text: str) -> str:
+    return str(ADDRESSES.v6(IPv6Address(text)))
+
+
+@given(st.ip_addresses(v=4), st.ip_addresses(v=4))
+def test_no_two_addresses_become_one(one: IPv4Address, other: IPv4Address) -> None:
+    assert (v4(str(one)) == v4(str(other))) == (one == other)
+
+
+@given(st.ip_addresses(v=4), st.integers(0, 255))
+def test_a_network_stays_one(one: IPv4Address, last: int) -> None:
+    other = str(ip_address(int(one) & 0xFFFFFF00 | last))
+    assert v4(str(one)).rpartition(".")[0] == v4(other).rpartition(".")[0]
+    assert one.is_private == IPv4Address(v4(str(one))).is_private
+
+
+@given(st.ip_addresses(v=6), st.integers(0, 2**64 - 1))
+def test_so_does_one_of_ipv6(one: IPv6Address, interface: int) -> None:
+    other = IPv6Address(int(one) & ~(2**64 - 1) | interface)
+    network = ip_network((v6(str(one)), 64), strict=False)
+    kept = {one, other} & {IPv6Address("::"), IPv6Address("::1")}
+    assert kept or IPv6Address(v6(str(other))) in network
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "0.0.0.0",
+        "255.255.255.0",
+        "169.254.1.2",
+        "224.0.0.1",
+        "192.0.2.7",
+        "198.51.100.1",
+        "203.0.113.9",
+        "10.0.0.0",
+        "::1",
+        "::",
+        "fe80::1",
+        "ff02::1",
+        "2001:db8::1",
+    ],
+)
+def test_what_tells_nothing_of_a_site_stays(address: str) -> None:
+    assert hide(f"at {address} it is\n", ips=True)[0] == f"at {address} it is\n"
+
+
+def test_addresses_in_a_text() -> None:
+    text = (
+        "10.1.2.3 to 10.1.2.254/24, [2a01:4f8:1:2::5]:443 and "
+        "2a01:4f8:1:2:aaaa:bbbb:cccc:dddd, 10.1.2.3:22\n"
+    )
+    after, obfuscator = hide(text, ips=True)
+    assert after == (
+        f"{v4('10.1.2.3')} to {v4('10.1.2.254')}/24, [{v6('2a01:4f8:1:2::5')}]:443 and "
+        f"{v6('2a01:4f8:1:2:aaaa:bbbb:cccc:dddd')}, {v4('10.1.2.3')}:22\n"
+    )
+    assert obfuscator.map()["ips"]["10.1.2.3"] == v4("10.1.2.3")
+    assert set(obfuscator.map()) == {"ips"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "version 1.2.3.4",
+        "driver 535.104.05",
+        "at 10:20:30",
+        "00:1a:2b:3c:4d:5e",
+        "std::vector",
+        "1.2.3.4.5",
+        "999.1.1.1",
+        "a::b",
+        "sha256:0a1b",
+        "pkg-1.2.3.4-1.el9",
+    ],
+)
+def test_what_is_no_address_stays(text: str) -> None:
+    assert hide(text + "\n", ips=True)[0] == text + "\n"
+
+
+def test_hosts_with_all_below_their_domains() -> None:
+    hosts = ["web01", "web01.corp.lab", "corp.lab"]
+    after, obfuscator = hide(
+        "web01 db.corp.lab WEB01.corp.lab corp.lab web01x web011 other.lab\n", hosts=hosts
+    )
+    web, database, web_again, domain, *others = after.split()
+    assert web_again == f"{web}.{domain}"
+    assert database.endswith(f".{domain}")
+    assert others == ["web01x", "web011", "other.lab"]
+    assert obfuscator.map()["hosts"]["corp.lab"] == domain
+
+
+def test_vendors_stay() -> None:
+    text = "studio.example-vendor.com and a.corp.lab\n"
+    after, _ = hide(
+        text, hosts=["example-vendor.com", "corp.lab"], keep=["downloads.example-vendor.com"]
+    )
+    assert after.startswith("studio.example-vendor.com and host-")
+
+
+def test_the_domain_of_a_host_is_known_with_it() -> None:
+    after, _ = hide("other.corp.lab and db.corp.lab, not lab\n", hosts=["db.corp.lab"])
+    assert "corp" not in after
+    assert after.endswith(", not lab\n")
+
+
+def test_users() -> None:
+    after, _ = hide(
+        "/home/alice/x for alice, malice alice2 (alice) password=alice\n", users=["alice"]
+    )
+    home, _, comma, *others = after.split()
+    other = home.split("/")[2]
+    assert other.startswith("user-")
+    assert comma == f"{other},"
+    assert others[:3] == ["malice", "alice2", f"({other})"]
+    assert others[3].startswith("password=<redacted:password:")
+
+
+def test_processes_agree_without_talking() -> None:
+    options = {"hosts": ["corp.lab"], "users": ["alice"], "ips": True}
+    text = "alice@db.corp.lab 10.9.8.7\n"
+    assert hide(text, **options)[0] == hide(text, **options)[0]
+    other = Redactor(KEY, obfuscator=Obfuscator(secrets.token_bytes(32), **options))  # type: ignore[arg-type]
+    assert b"".join(other.stream([text.encode()], {})).decode() != hide(text, **options)[0]
