@@ -196,7 +196,11 @@ def _told(runs: tuple[Run, ...]) -> str:
 def _duration(seconds: float) -> str:
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    if seconds >= 3600 and seconds % 3600 == 0:
+        return f"{seconds / 3600:.0f} h"
+    if seconds >= 100 or seconds == 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{round(seconds, 1):g} s"
 
 
 def _time(moment: datetime | None) -> Markup:
