@@ -105,12 +105,13 @@ class Network(Namespaces):
             assert time.monotonic() < deadline, f"there is no {link} in {name}"
             time.sleep(0.02)
 
-    def resolvers(self, *addresses: str) -> None:
+    def resolvers(self, *addresses: str, attempts: int = 1) -> None:
         """Write the client's resolv.conf, as `ip netns exec` shows it there."""
         place = Path("/etc/netns") / self.namespace(CLIENT)
         place.mkdir(parents=True, exist_ok=True)
         lines = [f"nameserver {address}\n" for address in addresses]
-        (place / "resolv.conf").write_text("".join(lines) + "options timeout:1 attempts:1\n")
+        lines.append(f"options timeout:1 attempts:{attempts}\n")
+        (place / "resolv.conf").write_text("".join(lines))
 
     def close(self) -> None:
         """Undo everything."""
