@@ -87,12 +87,16 @@ def by_severity(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def duration(seconds: float) -> str:
-    """20 ms, 1.5 s, 12 min."""
+    """20 ms, 1.5 s, 12 min, 24 h."""
     if not math.isfinite(seconds):
         return "unknown"
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    if seconds >= 3600 and seconds % 3600 == 0:
+        return f"{seconds / 3600:.0f} h"
+    if seconds >= 100 or seconds == 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{round(seconds, 1):g} s"
 
 
 def time(moment: datetime | None) -> Markup:

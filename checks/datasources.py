@@ -11,7 +11,7 @@ from biostudio_doctor.config import Secret
 from biostudio_doctor.endpoints import is_address
 from biostudio_doctor.host import Host
 from biostudio_doctor.host.patience import bounded
-from biostudio_doctor.model import Finding, Remedy, Status
+from biostudio_doctor.model import NOT_CONFIGURED, Finding, Remedy, Status
 from biostudio_doctor.requirements import Feature, Requirements
 from biostudio_doctor.secret import reveal
 from biostudio_doctor.services import Answer
@@ -27,6 +27,7 @@ def not_configured(what: str, key: str, example: str) -> Finding:
             "If colleagues will use one, name it in the configuration: "
             f"[[datasources.{key}]] with {example}."
         ),
+        cause=NOT_CONFIGURED,
     )
 
 

@@ -7,7 +7,7 @@ from biostudio_doctor import text
 from biostudio_doctor.check import Check, ObservationError
 from biostudio_doctor.config import Secret
 from biostudio_doctor.host import Host
-from biostudio_doctor.model import Finding, Remedy, Status, Table
+from biostudio_doctor.model import NOT_CONFIGURED, Finding, Remedy, Status, Table
 from biostudio_doctor.peers import CODE_VARIABLE, parse
 from biostudio_doctor.peers.facts import Knock, PeersFacts, Visit
 from biostudio_doctor.peers.verdicts import Verdict, cell, matrix, usual_address, verdict
@@ -99,7 +99,8 @@ class PortsPeers(Check[PeersFacts]):
 
     def judge(self, facts: PeersFacts, requirements: Requirements) -> Iterator[Finding]:
         if facts.unasked:
-            yield Finding(Status.SKIP, "peers", f"Not asked: {facts.unasked}.")
+            cause = "" if self.context.config.peers else NOT_CONFIGURED
+            yield Finding(Status.SKIP, "peers", f"Not asked: {facts.unasked}.", cause=cause)
         services = {port.service: port for port in requirements.ports("all-in-one")}
         for visit in facts.visits:
             yield from _judged(visit, facts.visits, services)

@@ -10,7 +10,7 @@ from biostudio_doctor import nodes, text
 from biostudio_doctor.check import Check
 from biostudio_doctor.config import Settings
 from biostudio_doctor.host import Host
-from biostudio_doctor.model import Finding, Remedy, Status, Table
+from biostudio_doctor.model import NOT_CONFIGURED, Finding, Remedy, Status, Table
 from biostudio_doctor.nodes import NodesFacts, Seen
 from biostudio_doctor.ports import ports_of
 from biostudio_doctor.requirements import Requirements
@@ -136,6 +136,7 @@ _NOT_CONFIGURED = Finding(
     "nodes",
     "BioStudio is not configured to run on several machines, so there are none to compare.",
     remedy=_NAME_NODES,
+    cause=NOT_CONFIGURED,
 )
 
 

@@ -34,7 +34,8 @@ class Load(NamedTuple):
 
 
 async def _load(port: int, target: str) -> Load:
-    request = f"GET /probe?module=tcp_connect&target={target} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    asked = f"/probe?module=tcp_connect&target={target}"
+    request = f"GET {asked} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     waits: list[float] = []
     until = time.perf_counter() + _SECONDS
 

@@ -2,8 +2,10 @@
 
 Run: .venv/bin/python -m tests.bench_redaction [MEGABYTES]
 
-One run, one process at a time, the same generated files for all: ordinary log lines of this
-repository's own making with a secret in every thousandth line. Speed is per second of CPU time, of
+One run, one process at a time, the same generated files for all: lines as kernels, daemons and web
+servers log them, every fourth one of tests/redaction/ordinary (which are chosen to look like
+secrets: settings, code, help), and a secret in every thousandth. "hard" is a file of nothing but
+those fourth ones. Speed is per second of CPU time, of
 all processes that a program starts. Ours and detect-secrets are also asked for their recall over
 the lines with secrets; `sos clean` (4.x) hides addresses, names and MACs and knows no secrets but
 those of its plug-ins, so it is there for its speed. What is not installed is left out.
@@ -35,6 +37,15 @@ FORMS = (
     "Authorization: Bearer {}",
     "--redis-password {} started",
 )
+PLAIN = (
+    "Nov 24 08:00:00 node{other} kernel: [{number}.{number:06}] nvidia 0000:{other:02x}:00.0: up",
+    "2026-11-24T08:00:00Z INFO bioproxy worker[{other}] request id={number:032x} path=/api/v1/items"
+    "/{number} status=200 duration={other}ms",
+    '{{"ts":"2026-11-24T08:00:00","level":"info","msg":"assigned default/pod-{number} to node",'
+    '"uid":"{number:032x}","n":{other}}}',
+    "Nov 24 08:00:00 node{other} sshd[{number}]: Accepted publickey for root from 10.0.0.{other} "
+    "port {number} ssh2: RSA SHA256:{number:043}",
+)
 WORST = {
     "a line of 10 MB": b"row=4711 ",
     "brackets": b"[",
@@ -58,16 +69,31 @@ class Row(NamedTuple):
     left: str  # secrets that are still there, or that it did not see
 
 
-def lines(size: int, rnd: random.Random) -> Iterator[tuple[str, str]]:
+def plain(rnd: random.Random) -> str:
+    """A line of a log, as most of them are."""
+    number, other = rnd.randrange(10**6), rnd.randrange(256)
+    form = rnd.choice(PLAIN)
+    return form.format(number=number, other=other)
+
+
+def lines(size: int, rnd: random.Random, hard: int = 4) -> Iterator[tuple[str, str]]:
     """Log lines, each with the secret in it or ''."""
     stock, written, number = list(ordinary.lines(7)), 0, 0
     while written < size:
         number += 1
         secret = pick(rnd, ALNUM, 32) if number % 1000 == 0 else ""
         form = FORMS[number // 1000 % len(FORMS)]
-        text = f"2026-11-24 08:00:00 {form.format(secret)}" if secret else rnd.choice(stock)
+        text = (
+            f"2026-11-24 08:00:00 {form.format(secret)}"
+            if secret
+            else _ordinary(stock, number % hard == 0, rnd)
+        )
         written += len(text) + 1
         yield text, secret
+
+
+def _ordinary(stock: list[str], hard: bool, rnd: random.Random) -> str:
+    return rnd.choice(stock) if hard else plain(rnd)
 
 
 def cpu(work: Callable[[], object]) -> float:
@@ -142,12 +168,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         whole, small = Path(scratch, "messages.log"), Path(scratch, "small.log")
         whole.write_text("\n".join(text for text, _ in made) + "\n")
+        hard = Path(scratch, "hard.log")
+        worst_lines = list(lines(size // 2, rnd, hard=1))
+        hard.write_text("\n".join(text for text, _ in worst_lines) + "\n")
         few = made[: len(made) // 10]
         small.write_text("\n".join(text for text, _ in few) + "\n")
         list(Redactor(key, known).stream([b"password=x"], {}))  # compiles the patterns
         rows: list[Row | None] = [
             ours(whole, secrets, Redactor(key), "ours"),
             ours(whole, secrets, Redactor(key, known), "ours, 8 known secrets"),
+            ours(hard, [one for _, one in worst_lines if one], Redactor(key), "ours, hard"),
             detect_secrets(small, [secret for _, secret in few if secret]),
             sos_clean(small, [secret for _, secret in few if secret]),
         ]

@@ -38,6 +38,11 @@ DEBIAN = Machine(
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Rooms with long files first, so that no worker of pytest-xdist ends alone with such a one."""
+    items.sort(key=lambda item: not item.nodeid.startswith(("tests/lab/", "tests/daemon/")))
+
+
 @pytest.fixture
 def make_host(tmp_path: Path) -> MakeHost:
     """A host below a temporary root, by path: text, bytes, None (a directory), "-> x" (a link)."""

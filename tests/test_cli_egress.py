@@ -128,7 +128,7 @@ def test_the_failing_phase_is_marked_and_told(behaviour, phase: str, said: str) 
         done = trace(f"127.0.0.1:{port}", "--timeout", "1")
     assert done.returncode == 1
     assert said in " ".join(done.stdout.partition("\n\n")[0].split())
-    assert re.findall(r"^(\w+) .*█ x$", done.stdout, re.MULTILINE) == [phase]
+    assert re.findall(r"^(\w+) .* x$", done.stdout, re.MULTILINE) == [phase]
 
 
 def test_a_name_that_does_not_exist() -> None:

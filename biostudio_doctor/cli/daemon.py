@@ -74,6 +74,11 @@ def _plan(
     plan = planning.make(config, source=source, host_root=host_root)
     if not plan.plugins:
         raise DoctorError("no check is left to run")
+    if config.daemon.web_config:
+        # Or the web process would find out alone, once the rest of the configuration is in force.
+        from biostudio_doctor.daemon.web import security
+
+        security.load(config.daemon.web_config)
     return plan
 
 

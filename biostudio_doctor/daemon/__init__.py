@@ -7,7 +7,11 @@ delays a scrape. They speak in JSON lines over a pair of sockets; either is repl
 
     supervisor.py   the main process
     schedule.py     when each check is due; pure, given the time
-    history.py      the last runs, across restarts
+    ledger.py       what is known of each check, and from it the report
+    changes.py      what another configuration changes
+    web_process.py  its end of the web process
+    history.py      the last runs, across restarts; archive.py says in the log how that goes
+    log.py          the log; its events are listed in docs/daemon.md
     allow.py        what /probe may ask
     messages.py     what the two processes say to each other
     web/            the web process

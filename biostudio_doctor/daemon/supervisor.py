@@ -4,9 +4,7 @@ It forks, it listens to what its children tell, and it keeps the time. Checks ar
 in its children only.
 """
 
-import contextlib
 import selectors
-import signal
 import socket
 import time
 from collections.abc import Callable
@@ -16,8 +14,8 @@ from msgspec import structs
 
 from biostudio_doctor import __version__, registry
 from biostudio_doctor.config import DaemonConfig
+from biostudio_doctor.daemon.archive import Archive
 from biostudio_doctor.daemon.changes import concerns, differs, intervals, refuse_taken
-from biostudio_doctor.daemon.history import History
 from biostudio_doctor.daemon.ledger import BAD, Ledger
 from biostudio_doctor.daemon.log import Log
 from biostudio_doctor.daemon.messages import (
@@ -31,6 +29,7 @@ from biostudio_doctor.daemon.messages import (
 from biostudio_doctor.daemon.notify import Notifier
 from biostudio_doctor.daemon.preload import Preload
 from biostudio_doctor.daemon.schedule import UNTOLD, Schedule
+from biostudio_doctor.daemon.signals import Signals
 from biostudio_doctor.daemon.web_process import Serve, WebProcess
 from biostudio_doctor.errors import DoctorError
 from biostudio_doctor.model import Daemon, Machine, Result, Status
@@ -70,7 +69,7 @@ class Supervisor:
         self._schedule = Schedule(socket.gethostname())
         self._ledger = Ledger()
         self._preload = Preload()
-        self._history: History | None = None
+        self._archive = Archive(self._log, self._touch)
         self._web = WebProcess(self._selector, serve, self._log, self._hear, self._greet)
         self._exit_code: int | None = None  # None while it runs
         self._reload_wanted = False
@@ -95,11 +94,11 @@ class Supervisor:
             role=self._plan.config.role, phase=self._plan.config.phase,
         )  # fmt: skip
         self._web.start(self._settings)  # first, while there is little to inherit
-        self._catch_signals()
+        self._signals = Signals(self._selector, self._want_reload, self._stop)
         try:
             self._await_web()
             if self._exit_code is None:
-                self._open_history()
+                self._archive.open(self._settings.state)
                 self._adopt(time.monotonic())
             while self._exit_code is None:
                 self._step()
@@ -182,7 +181,7 @@ class Supervisor:
             self._web.replace()
         if now >= self._next_flush:
             self._next_flush = now + _FLUSH
-            self._flush()
+            self._archive.flush()
         overdue = self._schedule.overdue(now, self._observing.stuck())
         if overdue < _STANDSTILL or not self._free:
             self._web.tell(Beat())
@@ -217,8 +216,7 @@ class Supervisor:
         self._schedule.end(
             result.id, time.monotonic(), failed=result.status in BAD, cut_off=message.cut_off
         )
-        if self._history:
-            self._history.append(result.id, run)
+        self._archive.append(result.id, run)
         self._touch()
         if result.status is not was:
             self._say_changed(result, was)
@@ -243,7 +241,7 @@ class Supervisor:
     def _hear(self, message: ToSupervisor) -> None:
         """From the web process."""
         if isinstance(message, Reload):
-            self._reload_wanted = True
+            self._want_reload()
         elif isinstance(message, Listening):
             self._listening = True
             self._log.info("web.listening", at=message.at, pid=self._web.pid)
@@ -256,9 +254,10 @@ class Supervisor:
 
     def _tell_all(self, now: float) -> None:
         self._changed = False
-        problem = self._history.problem if self._history else ""
         self._daemon = structs.replace(
-            self._daemon, lag_seconds=round(self._schedule.lag, 3), history_problem=problem
+            self._daemon,
+            lag_seconds=round(self._schedule.lag, 3),
+            history_problem=self._archive.problem,
         )
         age = now - self._start
         report = self._ledger.report(self._plan, self._machine, self._daemon, age)
@@ -308,7 +307,7 @@ class Supervisor:
         before, after = old.config.daemon, plan.config.daemon
         self._replace_web |= before.listen != after.listen  # the rest it heeds by itself
         if before.state != after.state:
-            self._open_history()
+            self._archive.open(self._settings.state)
         self._observing.abandon()
         self._schedule.interrupt(now)
         self._adopt(now)
@@ -321,8 +320,7 @@ class Supervisor:
 
     def _adopt(self, now: float) -> None:
         ids = [plugin.name for plugin in self._plan.plugins]
-        past = self._history.load() if self._history else {}
-        self._ledger.adopt(ids, UNTOLD, past)
+        self._ledger.adopt(ids, UNTOLD, self._archive.past())
         self._schedule.adopt(ids, now)
         for check_id, interval in self._intervals.items():
             if check_id in self._ledger.records:
@@ -330,54 +328,18 @@ class Supervisor:
                 self._schedule.every(check_id, interval)
         self._touch()
 
-    def _open_history(self) -> None:
-        if self._history:
-            self._history.close()
-        self._history = History.open(self._settings.state)
-        self._say_history("")
-
-    def _flush(self) -> None:
-        assert self._history
-        before = self._history.problem
-        self._history.flush()
-        self._say_history(before)
-
-    def _say_history(self, before: str) -> None:
-        problem = self._history.problem if self._history else ""
-        if problem != before:
-            self._touch()
-            if problem:
-                self._log.warning("history.memory-only", problem=problem)
-            else:
-                self._log.info("history.on-disk")
-
     # --- Signals and the end ----------------------------------------------------------------------
 
-    def _catch_signals(self) -> None:
-        """Have signals come through a socket, as the other events do."""
-        ours, theirs = socket.socketpair()
-        for end in (ours, theirs):
-            end.setblocking(False)
-        self._signals = ours, theirs
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda *_: None)
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-        self._selector.register(ours, selectors.EVENT_READ, self._signalled)
+    def _want_reload(self) -> None:
+        self._reload_wanted = True
 
-    def _signalled(self, _events: int) -> None:
-        with contextlib.suppress(BlockingIOError):
-            for number in self._signals[0].recv(64):
-                if number == signal.SIGHUP:
-                    self._reload_wanted = True
-                elif number in (signal.SIGTERM, signal.SIGINT):
-                    self._log.info("stop", signal=signal.Signals(number).name)
-                    self._exit_code = 0
+    def _stop(self, name: str) -> None:
+        self._log.info("stop", signal=name)
+        self._exit_code = 0
 
     def _end(self) -> None:
         self._notifier.stopping()
         self._observing.abandon()
         self._web.end()
         self._observing.bury(_BURIAL)
-        if self._history:
-            self._history.close()
+        self._archive.close()

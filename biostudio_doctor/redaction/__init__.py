@@ -24,6 +24,7 @@ its peers' test data 91 %, and they report 96 % of ordinary lines, since they le
 source code to say what is none. It knows lines and no spans of bytes. The rules of gitleaks and
 trufflehog come as Go programs and are made for source code in repositories, with the same prefixes
 of vendors' keys that stand in forms.toml; scrubadub looks for what names people and needs models of
-language. None of these three was run here. `sos clean` hides addresses and names at 3 to 9 MB/s,
-and leaves secrets to each of its plug-ins.
+language. None of these three was run here. `sos clean` hides addresses and names at 3 to 11 MB/s,
+and leaves secrets to each of its plug-ins. Ours: 35 MB/s, and 17 over nothing but lines that were
+made to look like secrets.
 """

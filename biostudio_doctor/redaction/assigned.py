@@ -105,7 +105,7 @@ def places(
 ) -> list[Place]:
     """Where the values of an assignment are."""
     one = Assignment(text, start, name, tail, at, told)
-    for reader in _READERS:
+    for reader in _READERS if text[one.at : one.at + 1] in _SIGNS else _PLAIN_READERS:
         found = reader(one)
         if found is not None:
             return found
@@ -324,3 +324,6 @@ _READERS = (
     _block_scalar, _header, _comparison, _prompt, _default, _below, _doubled, _quoted, _in_brackets,
     _object, _fallback, _unquoted,
 )  # fmt: skip
+#: With what a value may begin of which other readers than these know anything.
+_SIGNS = b"|>=\r\n'\"`\\[({bBrRuUfF"
+_PLAIN_READERS = (_header, _default, _fallback, _unquoted)

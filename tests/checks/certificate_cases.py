@@ -226,8 +226,8 @@ ENDPOINTS = [
     Case("LDAP without StartTLS (made)", nothing, at("ldap://127.0.0.1:{plain_ldap}"), "expiry=error:no-tls"),
     Case("LDAPS, which is just TLS", nothing, at("ldaps://127.0.0.1:{good}"), LIVE),
     Case("nobody listens", nothing, "https://127.0.0.1:{closed}", "expiry=error:no-connection"),
-    Case("nobody answers", nothing, "https://127.0.0.1:{silent}", "expiry=error:no-tls", {}, {"timeout": 2}),
-    Case("SMTP that is silent", nothing, "smtp://127.0.0.1:{silent}", "expiry=error:no-tls", {}, {"timeout": 2}),
+    Case("nobody answers", nothing, "https://127.0.0.1:{silent}", "expiry=error:no-tls", {}, {"timeout": 4}),
+    Case("SMTP that is silent", nothing, "smtp://127.0.0.1:{silent}", "expiry=error:no-tls", {}, {"timeout": 4}),
     Case("no such name", nothing, "https://nowhere.invalid", "expiry=error:no-name"),
 ]  # fmt: skip
 

@@ -205,7 +205,8 @@ def xml(status: int, body: bytes, **headers: str) -> Callable[[BaseHTTPRequestHa
 @pytest.mark.parametrize(
     ("answer", "cause", "said"),
     [
-        (xml(403, error("RequestTimeTooSkewed"), Date=formatdate(time.time() + 4000)),
+        (lambda handler: xml(403, error("RequestTimeTooSkewed"),
+                             Date=formatdate(time.time() + 4000))(handler),
          "clock", "clock is too far"),
         (xml(400, error("AuthorizationHeaderMalformed", Region="eu-west-1")),
          "region", "it wants eu-west-1"),
@@ -282,11 +283,12 @@ def trickle(connection: socket.socket) -> None:
 def test_hostile_peers_cost_the_timeout_at_most(
     behaviour: Callable[[socket.socket], object], said: str
 ) -> None:
+    timeout = 4 if "in time" in said else 20
     with Peer(behaviour) as peer:
         started = time.monotonic()
         endpoint = f"http://127.0.0.1:{peer.port}"
-        (finding,) = found({"bucket": "data", "endpoint": endpoint}, timeout=4).values()
-    assert time.monotonic() - started < 5
+        (finding,) = found({"bucket": "data", "endpoint": endpoint}, timeout=timeout).values()
+    assert time.monotonic() - started < timeout + 1
     assert finding.status in (Status.FAIL, Status.ERROR)
     assert said in finding.summary, finding
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+import anyio
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
@@ -99,3 +100,10 @@ def blackbox(authority: bytes) -> Iterator[str]:
         ]  # fmt: skip
         with running(command, port, log=Path(place) / "blackbox.log"):
             yield f"http://127.0.0.1:{port}/probe"
+
+
+def asked(
+    target: str, module: str, *allow: str, timeout: float = 5.0, name: str = ""
+) -> httpx.Response:
+    """What `ask` gives, without an event loop of one's own."""
+    return anyio.run(lambda: ask(target, module, *allow, timeout=timeout, name=name))

@@ -42,11 +42,11 @@ class Called:
             stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
-    def configure(self, more: str) -> None:
+    def configure(self, more: str, daemon: str = "") -> None:
         skip = ["egress.*", "activation.*", "cpu.count"]
         self.config.write_text(
             f"skip = {json.dumps(skip)}\n{more}[daemon]\nstate = '{self.state}'\n"
-            "[daemon.intervals]\n'faulty.*' = 1\n"
+            f"{daemon}[daemon.intervals]\n'faulty.*' = 1\n"
         )
 
     def get(self, path: str, method: str = "GET") -> tuple[int, str]:
@@ -85,7 +85,7 @@ def test_it_serves_while_checks_hang_and_ends_in_the_middle_of_them(called: Call
         assert called.get("/metrics")[0] == 200
         slowest = max(slowest, time.monotonic() - start)
         time.sleep(0.05)
-    assert slowest < 1, "a machine that is busy with other tests; the benchmark tells more"
+    assert slowest < 3, "a machine that is busy with other tests; the benchmark tells more"
     report = json.loads(called.get("/api/v1/report")[1])
     statuses = {result["id"]: result["status"] for result in report["results"]}
     assert statuses["faulty.sleeps"] == statuses["faulty.spins"] == "error"
@@ -114,6 +114,38 @@ def test_reload_by_http_shows_at_the_next_scrape(called: Called) -> None:
     assert 'check="os.kernel"' in called.get("/metrics")[1]
 
 
+@pytest.mark.parametrize("by", ["SIGHUP", "POST"])
+def test_a_bad_web_config_keeps_what_was_and_says_so(called: Called, by: str) -> None:
+    """Nothing of such a configuration is taken: neither what is good of it nor half a login."""
+
+    def ends(name: str, value: str) -> bool:
+        return (
+            f"\nbiostudio_doctor_config_last_reload_{name} {value}\n" in called.get("/metrics")[1]
+        )
+
+    called.until("/readyz", 200)
+    web_config = called.state / "web.yml"
+    for content in ("basic_auth_users: {a: no-hash}\n", "", "tls_server_config: {}\n"):
+        web_config.write_text(content)
+        called.configure('role = "bioproxy"\n', f"web_config = '{web_config}'\n")
+        if by == "POST":
+            status, said = called.get("/-/reload", "POST")
+            assert status == 400 and f"{web_config}: " in said and "stays as it was" in said
+        else:
+            called.process.send_signal(signal.SIGHUP)
+        start = time.monotonic()
+        while not ends("successful", "0.0"):
+            assert time.monotonic() - start < 20
+            time.sleep(0.05)
+        report = json.loads(called.get("/api/v1/report")[1])
+        assert str(web_config) in report["daemon"]["reload_problem"]
+        assert report["scope"]["role"] == "all-in-one"
+        web_config.write_text("{}\n")
+        assert called.get("/-/reload", "POST")[0] == 200 and ends("successful", "1.0")
+        called.configure("")
+        assert called.get("/-/reload", "POST")[0] == 200
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -132,16 +164,25 @@ def test_what_the_user_can_mend_is_one_line(arguments: list[str], said: str) -> 
 def test_what_forbids_to_serve_is_told_once_and_nothing_is_begun(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         place = f"127.0.0.1:{taken.getsockname()[1]}"
-        assert refused(tmp_path, place, "") == f'"daemon.listen: {place}: Address already in use"'
+        assert refused(tmp_path, place) == f'"daemon.listen: {place}: Address already in use"'
+
+
+def test_a_web_config_that_is_wrong_is_one_line(tmp_path: Path) -> None:
     password = secrets.token_hex(8)
     (tmp_path / "web.yml").write_text(f"basic_auth_users: {{a: {password}}}\n")
-    said = refused(tmp_path, f"127.0.0.1:{free_port()}", f"web_config = '{tmp_path}/web.yml'")
-    assert "expected the bcrypt hash" in said and password not in said
+    (tmp_path / "c.toml").write_text(f"[daemon]\nweb_config = '{tmp_path}/web.yml'\n")
+    done = subprocess.run(
+        [*DOCTOR, "--config", str(tmp_path / "c.toml")],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"biostudio-doctor: {tmp_path}/web.yml: basic_auth_users.a: ")
+    assert "expected the bcrypt hash" in done.stderr and password not in done.stderr
 
 
-def refused(directory: Path, listen: str, more: str) -> str:
+def refused(directory: Path, listen: str) -> str:
     """Why the daemon does not begin to serve there."""
-    (directory / "c.toml").write_text(f"[daemon]\nstate = '{directory}/no-such'\n{more}\n")
+    (directory / "c.toml").write_text(f"[daemon]\nstate = '{directory}/no-such'\n")
     done = subprocess.run(
         [*DOCTOR, "--config", str(directory / "c.toml"), "--listen", listen],
         capture_output=True, text=True, timeout=30, check=False,

@@ -6,202 +6,42 @@ is a loose one, unless DOCTOR_SLOWEST_SCRAPE gives the one that the project prom
     DOCTOR_SLOWEST_SCRAPE=0.1 .venv/bin/python -m pytest -q -s tests/daemon/test_faults.py
 """
 
-import asyncio
 import contextlib
-import json
 import os
-import resource
 import shutil
 import signal
 import socket
 import statistics
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import dns.message
-import dns.rcode
 import psutil
 import pytest
 
-from tests.daemon.probing import Samples, samples
-from tests.lab.certificates import make
-from tests.lab.network import free_port
 from tests.lab.plugins import install
-from tests.lab.scraping import EVERY, Scraping, scraping
+from tests.lab.scraped_daemon import (
+    DAY,
+    NAME,
+    PATIENCE,
+    SITECUSTOMIZE,
+    Daemon,
+    Lab,
+    NameServer,
+    started,
+)
+from tests.lab.scraping import EVERY, crowd, descriptors
 from tests.lab.stuck import stuck_mount
-
-SLOWEST = float(os.environ.get("DOCTOR_SLOWEST_SCRAPE", "1"))  # seconds
-PATIENCE = 20.0  # seconds
-DAY = 86400
-NAME = "studio.lab.test"  # which only the name server of this test is asked for
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not os.path.exists("/dev/fuse"),
     reason="needs root for mounts of its own, and /dev/fuse",
 )
-
-#: Has a part of the exporter, or all of it, raise while the file FAULT says so.
-SITECUSTOMIZE = """
-import os, sys
-if "daemon" in sys.orig_argv:
-    from biostudio_doctor.exporters import prometheus
-
-    def faulty(name, work):
-        def either(*arguments):
-            with open(os.environ["FAULT"]) as file:
-                fault = file.read()
-            if fault == name:
-                raise KeyError("a shape nobody thought of")
-            return work(*arguments)
-        return either
-
-    prometheus.EXTRACTORS["memory"] = faulty("collector", prometheus.EXTRACTORS["memory"])
-    prometheus.render = faulty("exporter", prometheus.render)
-"""
-
-
-class Daemon:
-    """The daemon, who scrapes it, and what is done to it."""
-
-    def __init__(self, directory: Path, site: Path, prelude: str, env: dict[str, str]) -> None:
-        self.directory = directory
-        self.port = free_port()
-        self.state = directory / "state"
-        self.state.mkdir()
-        self.fault = directory / "fault"
-        self.fault.write_text("")
-        self.log = directory / "log"
-        self.certificates = [f"{NAME}:443", str(directory / "a.pem"), str(directory / "b.pem")]
-        self.allow = [NAME]
-        self.configure()
-        command = [str(Path(sys.executable).with_name("biostudio-doctor")), "daemon"]
-        command += ["--config", str(directory / "config.toml"), "--phase", "running"]
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                ["unshare", "-m", "sh", "-ec", f'{prelude}\nexec "$@"', "sh", *command],
-                env={
-                    **os.environ, "PYTHONPATH": str(site), "FAULT": str(self.fault), **env,
-                },
-                stdout=log, stderr=log,
-            )  # fmt: skip
-
-    def configure(self) -> None:
-        skip = ["egress.*", "activation.*", "cpu.count", *FAULTY]
-        (self.directory / "config.toml").write_text(
-            f"skip = {json.dumps(skip)}\ncertificates = {json.dumps(self.certificates)}\n"
-            f"[daemon]\nlisten = '127.0.0.1:{self.port}'\nstate = '{self.state}'\n"
-            f"[daemon.probe]\nallow = {json.dumps(self.allow)}\n"
-            "[daemon.intervals]\n'faulty.*' = 1\n'certificate.expiry' = 1\n"
-        )
-
-    def get(self, path: str, method: str = "GET") -> tuple[int, str]:
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-
-    def metrics(self) -> Samples:
-        status, text = self.get("/metrics")
-        assert status == 200
-        return samples(text)
-
-    def value(self, name: str, /, **labels: str) -> float | None:
-        return self.metrics().get((f"biostudio_{name}", tuple(sorted(labels.items()))))
-
-    def status(self, check: str, target: str) -> str:
-        """The status of the check's target; '' without series."""
-        return next(
-            (
-                dict(labels)["status"]
-                for (name, labels), value in self.metrics().items()
-                if name == "biostudio_check_status" and value == 1
-                and (dict(labels)["check"], dict(labels)["target"]) == (check, target)
-            ),
-            "",
-        )  # fmt: skip
-
-    def until(self, true: Callable[[], object]) -> None:
-        start = time.monotonic()
-        while not true():
-            assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() - start < PATIENCE, self.log.read_text()
-            time.sleep(0.1)
-
-    def obeys(self, fault: str, status: str) -> None:
-        """Have the check do this from now on, and see what becomes of it."""
-        runs = self.value("check_runs_total", check="faulty.obeys") or 0
-        self.fault.write_text(fault)
-        self.until(lambda: self.status("faulty.obeys", TARGETS[status]) == status)
-        self.until(lambda: (self.value("check_runs_total", check="faulty.obeys") or 0) > runs)
-
-    def resident(self) -> int:
-        """Bytes of both processes that stay."""
-        main = psutil.Process(self.process.pid)
-        web = min(main.children(), key=lambda child: child.create_time())
-        return sum(one.memory_info().rss for one in (main, web))
-
-    def end(self) -> None:
-        self.process.terminate()
-        self.process.wait(PATIENCE)
-
-
-#: What the result of faulty.obeys is about, by its status.
-TARGETS = {"pass": "faulty", "error": "faulty.obeys"}
-FAULTY = [
-    f"faulty.{name}"
-    for name in (
-        "raises", "judge", "exits", "sleeps", "blocks", "spins", "dies", "stuck", "silent", "leaks",
-        "unserialisable", "surrogates", "prints", "import", "importexit", "missing", "nocheck",
-        "othername",
-    )
-]  # fmt: skip
-
-
-class Lab:
-    """A daemon in its world, and the figures of its scrapes."""
-
-    def __init__(self, daemon: Daemon, scrapes: Scraping, figures: list[str]) -> None:
-        self.daemon = daemon
-        self.scrapes = scrapes
-        self.figures = figures
-
-    @contextmanager
-    def fault(self, name: str, least: float = 1.0, new: float = SLOWEST) -> Iterator[Daemon]:
-        """For so many seconds at least; then no scrape may have failed meanwhile."""
-        began = time.monotonic()
-        yield self.daemon
-        time.sleep(max(0.0, began + least - time.monotonic()))
-        self.judge(name, began, time.monotonic(), new)
-
-    def judge(self, name: str, began: float, ended: float, new: float = SLOWEST) -> None:
-        """Whether the scrapes that began within this time were as they must be.
-
-        `new` is the bound, in seconds, for those that are no kept connection's.
-        """
-        deadline = time.monotonic() + PATIENCE
-        while not self.scrapes.since(ended):  # which is after the last one that matters
-            assert time.monotonic() < deadline, "no scrape ends"
-            time.sleep(EVERY / 2)
-        found = [each for each in self.scrapes.since(began) if each.began < ended]
-        by_kind = [[each.seconds for each in found if each.kept is kept] for kept in (True, False)]
-        median = statistics.median(each.seconds for each in found)
-        slowest, slowest_new = map(max, by_kind)
-        self.figures.append(
-            f"{name:30} {len(found):4} scrapes, median {median * 1000:5.1f} ms, slowest "
-            f"{slowest * 1000:5.1f} ms by the kept connection, {slowest_new * 1000:5.1f} ms by new"
-        )
-        assert [each for each in found if each.problem] == []
-        assert slowest < SLOWEST and slowest_new < new
 
 
 @pytest.fixture(scope="module")
@@ -218,38 +58,6 @@ def figures() -> Iterator[list[str]]:
     print("\n" + "\n".join(lines))
 
 
-class NameServer:
-    """Says of each name that there is none, as long as it speaks.
-
-    At the standard port, since resolv.conf knows no other, of a loopback address of its own.
-    """
-
-    def __init__(self) -> None:
-        self.speaks = True
-        self.asked = 0
-        self.address = f"127.{os.getpid() % 250 + 2}.{os.getpid() // 250 % 250 + 2}.53"
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind((self.address, 53))
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        while True:
-            data, client = self._socket.recvfrom(4096)
-            if not data:
-                return
-            self.asked += 1
-            if self.speaks:
-                answer = dns.message.make_response(dns.message.from_wire(data))
-                answer.set_rcode(dns.rcode.NXDOMAIN)
-                self._socket.sendto(answer.to_wire(), client)
-
-    def end(self) -> None:
-        with self._socket:
-            self._socket.sendto(b"", (self.address, 53))
-            self._thread.join()
-
-
 @pytest.fixture(scope="module")
 def names() -> Iterator[NameServer]:
     server = NameServer()
@@ -262,27 +70,6 @@ def stuck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Exit
     """A mount that never answers; closing the stack ends it."""
     with ExitStack() as stack:
         yield stack.enter_context(stuck_mount(tmp_path_factory.mktemp("mount"))), stack
-
-
-@contextmanager
-def started(
-    directory: Path, site: Path, figures: list[str], prelude: str, env: dict[str, str]
-) -> Iterator[Lab]:
-    for name in ("a", "b"):
-        (directory / f"{name}.pem").write_bytes(make(f"{name}.lab").pem)
-    daemon = Daemon(directory, site, prelude, env)
-
-    def ready() -> bool:
-        with contextlib.suppress(OSError):
-            return daemon.get("/readyz")[0] == 200
-        return False
-
-    try:
-        daemon.until(ready)
-        with scraping(daemon.port, directory / "scrapes") as scrapes:
-            yield Lab(daemon, scrapes, figures)
-    finally:
-        daemon.end()
 
 
 @pytest.fixture(scope="module")
@@ -377,6 +164,15 @@ def test_the_disk_is_full(lab: Lab) -> None:
         (state / "ballast").unlink()
 
 
+def waits(daemon: Daemon) -> tuple[float, float]:
+    """How often faulty.waits, whose interval is 1 s, has run, and when last (Unix time)."""
+    found, labels = daemon.metrics(), (("check", "faulty.waits"),)
+    return (
+        found["biostudio_check_runs_total", labels],
+        found["biostudio_check_last_run_timestamp_seconds", labels],
+    )
+
+
 @pytest.mark.skipif(not shutil.which("faketime"), reason="needs faketime")
 def test_the_clock_is_moved_by_a_day(tmp_path: Path, faulty: Path, figures: list[str]) -> None:
     """In a daemon of its own, since every look at such a clock costs it something."""
@@ -393,18 +189,14 @@ def test_the_clock_is_moved_by_a_day(tmp_path: Path, faulty: Path, figures: list
     with started(tmp_path, faulty, figures, "", env) as lab:
         for jump in (DAY, -DAY):
             with lab.fault(f"clock moved by {jump:+} s") as daemon:
-                before = daemon.metrics()
+                before, start = waits(daemon), time.monotonic()
                 stamp.write_text(f"{jump:+d}")
-                time.sleep(2.5)
-                after = daemon.metrics()
-                labels = (("check", "faulty.waits"),)
-                runs, at = (
-                    after[name, labels] - before[name, labels]
-                    for name in ("biostudio_check_runs_total",
-                                 "biostudio_check_last_run_timestamp_seconds")
-                )  # fmt: skip
-                assert 1 <= runs <= 5, "neither a storm nor a standstill"
-                assert abs(at) > DAY / 2, "the clock was moved"
+                daemon.until(lambda at=before[1]: abs(waits(daemon)[1] - at) > DAY / 2)
+                moved = waits(daemon)
+                time.sleep(1.5)
+                daemon.until(lambda runs=moved[0]: waits(daemon)[0] > runs)
+                runs = waits(daemon)[0] - before[0]
+                assert runs <= time.monotonic() - start + 2, "no storm"
 
 
 # --- What the configuration does ------------------------------------------------------------------
@@ -490,10 +282,10 @@ def test_500_silent_connections(lab: Lab, files: None) -> None:
 
 
 def test_slowloris(lab: Lab, files: None) -> None:
-    """Heads of requests without an end, a line at a time. tests/daemon/test_web.py ends them."""
+    """Heads of requests without an end, a line at a time; test_web_pressure.py sees their end."""
     with lab.fault("slowloris") as daemon, connected(daemon.port, 500) as sockets:
         for one in sockets:
-            one.sendall(b"GET /metrics HTTP/1.1\r\nHost: lab\r\n")
+            one.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n")
         for _ in range(10):
             time.sleep(0.3)
             for one in sockets:
@@ -503,23 +295,9 @@ def test_slowloris(lab: Lab, files: None) -> None:
 def test_2000_scrapes_at_once(lab: Lab, files: None) -> None:
     """Three times. A connection that comes then is accepted after those that came before it."""
 
-    async def scrape(port: int) -> tuple[bytes, float]:
-        began = time.monotonic()
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(
-            b"GET /metrics HTTP/1.1\r\nHost: lab\r\nAccept-Encoding: gzip\r\n"
-            b"Connection: close\r\n\r\n"
-        )
-        answer = await reader.read()
-        writer.close()
-        return answer[:12], time.monotonic() - began
-
-    async def all_at_once(port: int) -> list[tuple[bytes, float]]:
-        return await asyncio.gather(*(scrape(port) for _ in range(2000)))
-
     with lab.fault("2,000 scrapes at once", new=PATIENCE) as daemon:
-        answers = [each for _ in range(3) for each in asyncio.run(all_at_once(daemon.port))]
-    assert {answer for answer, _ in answers} == {b"HTTP/1.1 200"}
+        answers = [each for _ in range(3) for each in crowd(daemon.port, 2000)]
+    assert {answer[:12] for answer, _ in answers} == {b"HTTP/1.1 200"}
     seconds = [each for _, each in answers]
     lab.figures.append(
         f"  these 2,000 themselves: median {statistics.median(seconds) * 1000:.0f} ms, "
@@ -530,10 +308,8 @@ def test_2000_scrapes_at_once(lab: Lab, files: None) -> None:
 @pytest.fixture
 def files() -> Iterator[None]:
     """Enough descriptors."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, hard), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with descriptors():
+        yield
 
 
 # --- The end --------------------------------------------------------------------------------------

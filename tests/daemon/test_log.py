@@ -1,15 +1,22 @@
 """Lines of the log, and that nobody who stops reading holds it up."""
 
+import ast
 import json
 import os
+import re
 import shlex
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from biostudio_doctor import daemon
 from biostudio_doctor.daemon.log import Log, render
+
+ROOT = Path(__file__).parents[2]
 
 
 @given(value=st.text(max_size=2000), form=st.sampled_from(["logfmt", "json"]))
@@ -59,3 +66,36 @@ def test_the_journal_is_told_the_priority(monkeypatch: pytest.MonkeyPatch) -> No
     assert os.read(reader, 100).startswith(b"<3>time=")
     os.close(reader)
     os.close(writer)
+
+
+def test_every_event_is_in_the_documentation() -> None:
+    """And none else: `.info("start")`, `said("a" if b else "c")`, `getLogger("web.config")`."""
+    text = (ROOT / "docs/daemon.md").read_text().partition("## The log\n")[2].partition("\n## ")[0]
+    told = re.findall(r"^\| `([a-z.-]+)` \|", text, re.MULTILINE)
+    assert sorted(told) == sorted(set(_events())) and len(told) > 15
+
+
+def _events() -> Iterator[str]:
+    for file in Path(daemon.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and node.args and _tells(node.func):
+                first = node.args[0]
+                either = [first.body, first.orelse] if isinstance(first, ast.IfExp) else [first]
+                for each in either:
+                    assert isinstance(each, ast.Constant) and isinstance(each.value, str), file
+                    if "%" not in each.value and each.value != "uvicorn":  # a line of `logging`
+                        yield each.value
+
+
+def _tells(called: ast.expr) -> bool:
+    if isinstance(called, ast.Name):
+        return called.id == "said"
+    if not isinstance(called, ast.Attribute):
+        return False
+    if called.attr == "getLogger":
+        return True
+    owner = called.value
+    is_log = (owner.attr if isinstance(owner, ast.Attribute) else "") == "_log" or (
+        isinstance(owner, ast.Name) and owner.id == "log"
+    )
+    return is_log and called.attr in ("info", "warning", "error")

@@ -1,6 +1,5 @@
 """/probe and Debian's blackbox exporter, asked the same of the same servers."""
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import pytest
 from biostudio_doctor.probes import tls_contexts
 from tests.daemon.probing import BLACKBOX, ask, blackbox, names, samples, value, why
 from tests.lab.certificates import Made, make
+from tests.lab.filesystems import let_all_in
 from tests.lab.names import name_server
 from tests.lab.network import free_port
 from tests.lab.peers import Peer, reset, saying, silent
@@ -71,8 +71,7 @@ def servers(authority: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         pytest.skip("needs prometheus-blackbox-exporter, which tests/run installs")
     place = tmp_path_factory.mktemp("web")
     place.joinpath("file").write_text("x" * 3000)
-    for directory in (place, *place.parents[:2]):
-        os.chmod(directory, 0o755)
+    let_all_in(place)
     plain, secure = free_port(), free_port()
     directives = _DIRECTIVES.format(plain=plain, tls=secure, place=place)
     good = make("localhost", issuer=authority, names=_NAMES)

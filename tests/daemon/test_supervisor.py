@@ -100,6 +100,7 @@ def test_a_leak_leaves_nothing(tmp_path: Path, faulty: Path) -> None:
         daemon.until(lambda: daemon.results()["faulty.leaks"]["schedule"]["runs"] >= 2)
         before = daemon.psutil.memory_info().rss
         daemon.until(lambda: daemon.results()["faulty.leaks"]["schedule"]["runs"] >= 8)
+        daemon.until(lambda: daemon.results()["faulty.leaks"]["observation"])  # in time, when busy
         result = daemon.results()["faulty.leaks"]
         assert result["observation"]["bytes"] == 100 << 20, "each run begins anew"
         assert daemon.psutil.memory_info().rss - before < 1 << 20
@@ -245,6 +246,22 @@ def test_no_place_for_the_history_is_told_and_harmless(tmp_path: Path, faulty: P
     with running(tmp_path, config(*CALM, state="/proc/none"), site=faulty) as daemon:
         daemon.until(lambda: set(daemon.statuses().values()) == {"pass"})
         assert "in memory only" in daemon.report()["daemon"]["history_problem"]
+        write(tmp_path, config(*CALM))  # a place that is good
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.until(lambda: not daemon.report()["daemon"]["history_problem"])
+        _, log = daemon.end()
+    assert log.count("event=history.memory-only") == log.count("event=history.on-disk") == 1
+
+
+def test_a_damaged_history_is_moved_aside_and_told(tmp_path: Path, faulty: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "history.sqlite3").write_bytes(b"no database " * 1000)
+    with running(tmp_path, config(*CALM), site=faulty) as daemon:
+        daemon.until(lambda: set(daemon.statuses().values()) == {"pass"})
+        _, log = daemon.end()
+    aside = f"{tmp_path}/state/history.sqlite3.damaged"
+    assert f"level=warning event=history.moved-aside to={aside}\n" in log
+    assert log.count("moved-aside") == 1 and "memory-only" not in log
 
 
 def test_systemd_is_told(tmp_path: Path, faulty: Path) -> None:

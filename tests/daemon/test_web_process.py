@@ -67,21 +67,21 @@ def test_one_that_reads_nothing_costs_no_time_and_is_told_the_latest(
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     try:
         web = make(serve)
-        start = time.monotonic()
+        start = time.process_time()  # if it waited for whom it tells, it would for ever
         for number in range(300):
             web.tell(snapshot(number))
             web.tell(Beat())
-        assert time.monotonic() - start < 2 and not web.told
+        assert time.process_time() - start < 2 and not web.told
         os.kill(web.pid, signal.SIGUSR1)
         turn(web, lambda: web.told)
-        turn(web, lambda: b'"beat"' in (tmp_path / "told").read_bytes())
+        told = tmp_path / "told"
+        turn(web, lambda: b'"beat"' in told.read_bytes().partition(b'"299x')[2])
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
-    lines = (tmp_path / "told").read_bytes().splitlines()
     versions = [
-        told.report.tool_version.rstrip("x")
-        for line in lines
-        if isinstance(told := msgspec.json.decode(line, type=Snapshot | Beat), Snapshot)
+        message.report.tool_version.rstrip("x")
+        for line in told.read_bytes().splitlines()
+        if isinstance(message := msgspec.json.decode(line, type=Snapshot | Beat), Snapshot)
     ]
     assert versions[-1] == "299" and len(versions) < 10, "and nothing of what was between"
 
@@ -120,6 +120,6 @@ def test_one_that_does_not_heed_sigterm_is_killed_in_time(make: Make) -> None:
     assert heard == [Listening("there")], "nonsense is no message"
     start, pid = time.monotonic(), web.pid
     web.end()
-    assert time.monotonic() - start < 1.9
+    assert time.monotonic() - start < 1.5 + 2.5, "it may drain for 1.5 s"
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

@@ -314,6 +314,7 @@ def healthy(world: World) -> None:
 
 def far_away(world: World) -> None:
     healthy(world)
+    world.network.resolvers(RESOLVER, attempts=2)  # as resolv.conf(5) has it, since some get lost
     world.network.slow_down(delay=0.15, loss=0.03)
 
 

@@ -10,13 +10,16 @@ leaves the machine. Everything made here is undone by `close`, processes by thei
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +105,13 @@ class Network(Namespaces):
             assert time.monotonic() < deadline, f"there is no {link} in {name}"
             time.sleep(0.02)
 
-    def resolvers(self, *addresses: str) -> None:
+    def resolvers(self, *addresses: str, attempts: int = 1) -> None:
         """Write the client's resolv.conf, as `ip netns exec` shows it there."""
         place = Path("/etc/netns") / self.namespace(CLIENT)
         place.mkdir(parents=True, exist_ok=True)
         lines = [f"nameserver {address}\n" for address in addresses]
-        (place / "resolv.conf").write_text("".join(lines) + "options timeout:1 attempts:1\n")
+        lines.append(f"options timeout:1 attempts:{attempts}\n")
+        (place / "resolv.conf").write_text("".join(lines))
 
     def close(self) -> None:
         """Undo everything."""
@@ -146,9 +150,20 @@ class Network(Namespaces):
             self.run(name, ["ip", "link", "set", link, "up"])
 
 
+def _own_ports() -> Iterator[int]:
+    """Below those that the kernel gives out, and apart from what pytest's other workers have."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first, many = 10_000 + worker % 9 * 2_500, 2_500
+    return itertools.cycle(random.SystemRandom().sample(range(first, first + many), many))
+
+
+_PORTS = _own_ports()
+
+
 def free_port() -> int:
-    """A port of this host that nothing listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of this host that nothing listens on, nor will until whom it is for has started."""
+    for port in _PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("there are always more")

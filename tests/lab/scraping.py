@@ -6,7 +6,9 @@ Every second scrape is by a kept connection, as Prometheus's are; the others com
 Run by `scraping`: python -m tests.lab.scraping PORT
 """
 
+import asyncio
 import http.client
+import resource
 import subprocess
 import sys
 import time
@@ -54,6 +56,37 @@ def scraping(port: int, written: Path) -> Iterator[Scraping]:
     finally:
         process.kill()
         process.wait()
+
+
+def crowd(port: int, count: int) -> list[tuple[bytes, float]]:
+    """So many scrapes at once, each by a connection of its own: the answers and their seconds."""
+
+    async def scrape() -> tuple[bytes, float]:
+        began = time.monotonic()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(
+            b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n"
+            b"Connection: close\r\n\r\n"
+        )
+        answer = await reader.read()
+        writer.close()
+        return answer, time.monotonic() - began
+
+    async def all_at_once() -> list[tuple[bytes, float]]:
+        return await asyncio.gather(*(scrape() for _ in range(count)))
+
+    return asyncio.run(all_at_once())
+
+
+@contextmanager
+def descriptors(wanted: int = 8192) -> Iterator[None]:
+    """Have so many meanwhile, or as many as may be had."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _scrape(connection: http.client.HTTPConnection, kept: bool) -> Scrape:

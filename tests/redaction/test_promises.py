@@ -98,11 +98,13 @@ def test_short_and_common_literals_do_not_eat_the_text() -> None:
 
 def test_rules_are_added_and_exempted() -> None:
     engine = Redactor(RND.randbytes(32), rules={"sample": r"SMP-\d{6}"}, exempt=[r"fixture-\w+"])
-    after = run(engine, b"sample SMP-123456 here\npassword=fixture-one\npassword=Zr5tY8uI\n")
+    secret = fresh()
+    text = f"sample SMP-123456 here\npassword=fixture-one\npassword={secret}\n"
+    after = run(engine, text.encode())
     assert b"123456" not in after
     assert b"<redacted:sample:" in after
     assert b"password=fixture-one" in after
-    assert b"Zr5tY8uI" not in after
+    assert secret.encode() not in after
 
 
 def test_names_of_files_are_redacted_too() -> None:
@@ -117,12 +119,12 @@ def test_names_of_files_are_redacted_too() -> None:
 
 
 def test_a_scan_tells_the_place_and_never_the_value() -> None:
-    secret = fresh()
+    secret, other = fresh(), fresh()
     engine = Redactor(RND.randbytes(32), literals=[secret])
-    places = list(engine.scan([f"line one\nPG_PASSWORD=Zr5tY8uIpQ\nx {secret}\n".encode()]))
+    places = list(engine.scan([f"line one\nPG_PASSWORD={other}\nx {secret}\n".encode()]))
     assert [place.line for place in places] == [2, 3]
     assert places[1].column == 3
-    assert not any(value in repr(places) for value in (secret, "Zr5tY8uIpQ"))
+    assert not any(value in repr(places) for value in (secret, other))
     assert not list(engine.scan([b"line one\nport=5432\nPASSWORD=<redacted:password:0a1b2c3d>\n"]))
 
 

@@ -1,26 +1,37 @@
-"""Who may ask for what: logins, and no orders from other people's web pages."""
+"""Who may ask for what: logins, and neither orders nor questions from other people's web pages."""
 
 import asyncio
 import base64
 import binascii
+import functools
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+import socket
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from biostudio_doctor import endpoints
+from biostudio_doctor.daemon.web.protocol import Pairs
 from biostudio_doctor.daemon.web.security import WebConfig
 
 #: What anyone may ask: whether this process lives.
 OPEN = ("/healthz",)
+#: /metrics for Accept and Accept-Encoding: headers and body; None if nothing is known yet.
+Scrape = Callable[[str, str], tuple[dict[str, str], bytes] | None]
 _WAITING = 16  # passwords to be verified, at most; a bcrypt hash costs 50 ms and more
 _REMEMBERED = 256  # passwords that were right
 #: bcrypt looks at no more; those who made the hash may have had a longer one.
 _BCRYPT_LENGTH = 72
+_MISDIRECTED = (
+    "On loopback, without TLS and logins, biostudio-doctor answers to addresses, localhost and\n"
+    "the name of this host only, so that no web page can read it by a name of its own. Have the\n"
+    "proxy before it send one of these as Host, or set up logins: daemon.web_config.\n"
+)
 
 
 class TooBusyError(Exception):
@@ -48,10 +59,10 @@ class Logins:
         """
         if not authorization:
             return False
+        if self.knows(authorization):
+            return True
         user, password = _credentials(authorization)
         seal = self._seal(user, password)
-        if seal in self._known:
-            return True
         # A user who is not there costs the same time as one who is.
         hashed = self._users.get(user, next(iter(self._users.values())))
         right = await self._verify(password, hashed) and user in self._users
@@ -60,6 +71,10 @@ class Logins:
                 del self._known[next(iter(self._known))]
             self._known[seal] = None
         return right
+
+    def knows(self, authorization: str) -> bool:
+        """Whether this header was right before."""
+        return bool(authorization) and self._seal(*_credentials(authorization)) in self._known
 
     async def _verify(self, password: bytes, hashed: str) -> bool:
         import bcrypt
@@ -87,13 +102,19 @@ class Logins:
 class Access:
     """An ASGI middleware that lets in who may come in, and sets the headers of web-config.yml."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, scrape: Scrape, listen: str) -> None:
         self._app = app
+        self._scrape = scrape
+        self._on_loopback = endpoints.is_loopback(endpoints.parse(listen).host)
         self.configure(WebConfig())
 
     def configure(self, settings: WebConfig) -> None:
         """Heed these from now on."""
         self._logins = Logins(settings.basic_auth_users)
+        # Elsewhere any name may be ours. A stranger's page has no login and no certificate of ours.
+        self._names_count = self._on_loopback and not (
+            settings.basic_auth_users or settings.tls_server_config
+        )
         named = settings.http_server_config.headers.named()
         self._headers = [(key.lower().encode(), value.encode()) for key, value in named.items()]
 
@@ -101,14 +122,32 @@ class Access:
         """Answer, or have it answered."""
         if self._headers:
             send = self._with_headers(send)
-        refusal = await self._refusal(scope) if self._logins else None
+        refusal = await self._refusal(scope)
         await (refusal or self._app)(scope, receive, send)
+
+    def ready(self, url: bytes, headers: Pairs) -> tuple[Pairs, bytes] | None:
+        """The answer to a scrape by who may come in without being asked; else None."""
+        if url != b"/metrics":
+            return None
+        said = {name: value.decode("latin-1") for name, value in headers}
+        if self._names_count and not is_here(said.get(b"host", "")):
+            return None
+        if self._logins and not self._logins.knows(said.get(b"authorization", "")):
+            return None
+        answer = self._scrape(said.get(b"accept", ""), said.get(b"accept-encoding", ""))
+        if answer is None:
+            return None
+        told = [(name.encode(), value.encode()) for name, value in answer[0].items()]
+        return told + self._headers, answer[1]
 
     async def _refusal(self, scope: Scope) -> ASGIApp | None:
         if scope["path"] in OPEN:
             return None
+        headers = Headers(scope=scope)
+        if self._names_count and not is_here(headers.get("host", "")):
+            return PlainTextResponse(_MISDIRECTED, status_code=421)
         try:
-            if await self._logins.admits(Headers(scope=scope).get("authorization", "")):
+            if not self._logins or await self._logins.admits(headers.get("authorization", "")):
                 return None
         except TooBusyError:
             return PlainTextResponse(
@@ -127,6 +166,23 @@ class Access:
             await send(message)
 
         return sending
+
+
+@functools.lru_cache(64)
+def is_here(host: str) -> bool:
+    """Whether the header Host is an address, localhost, or the name of this host.
+
+    Anyone may have a name of theirs lead to 127.0.0.1. A browser then takes us for their server and
+    lets their pages read us (DNS rebinding); the name that it went to is all that tells.
+    """
+    name = host.strip().lower()
+    if not name.endswith("]"):
+        name = name.rpartition(":")[0] or name
+    name = name.strip("[]").removesuffix(".")
+    if not name or endpoints.is_address(name):
+        return True  # there is no name, so none can lead elsewhere
+    own = socket.gethostname().lower()
+    return name in ("localhost", own, own.partition(".")[0]) or name.endswith(".localhost")
 
 
 def is_foreign(headers: Headers) -> bool:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: Seconds to wait for the supervisor's answer.
 RELOAD_PATIENCE = 10.0
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("web.answer")  # its name is the event's
 
 
 class App:
@@ -63,11 +63,19 @@ class App:
 
     async def _serve_metrics(self, request: Request) -> Response:
         headers = request.headers
-        exporter = metrics.choose(headers.get("accept", ""))
-        compressed = metrics.takes_gzip(headers.get("accept-encoding", ""))
-        body = self._metrics[exporter].page(self._snapshot(), compressed)
+        answer = self.scrape(headers.get("accept", ""), headers.get("accept-encoding", ""))
+        if answer is None:
+            raise _nothing_yet()
+        return Response(answer[1], headers=answer[0])
+
+    def scrape(self, accept: str, accept_encoding: str) -> tuple[dict[str, str], bytes] | None:
+        """/metrics for these headers: headers and body; None if nothing is known yet."""
+        if self._state.snapshot is None:
+            return None
+        exporter, compressed = metrics.choose(accept), metrics.takes_gzip(accept_encoding)
+        body = self._metrics[exporter].page(self._state.snapshot, compressed)
         told = {"content-type": metrics.TYPES[exporter], "vary": "accept, accept-encoding"}
-        return Response(body, headers={**told, **(_GZIP if compressed else {})})
+        return told | (_GZIP if compressed else {}), body
 
     async def _healthy(self, request: Request) -> Response:
         if self._state.alive:
@@ -108,8 +116,12 @@ class App:
 
     def _snapshot(self) -> Snapshot:
         if self._state.snapshot is None:
-            raise HTTPException(503, "Nothing is known yet.", {"retry-after": "1"})
+            raise _nothing_yet()
         return self._state.snapshot
+
+
+def _nothing_yet() -> HTTPException:
+    return HTTPException(503, "Nothing is known yet.", {"retry-after": "1"})
 
 
 _GZIP = {"content-encoding": "gzip"}

@@ -9,7 +9,7 @@ import msgspec
 from biostudio_doctor.daemon.messages import Reload, Reloaded, ToSupervisor, ToWeb
 
 _LINE_LIMIT = 32 << 20  # bytes: a report with all its facts has about one million
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("web.link")  # its name is the event's
 
 
 class Link(asyncio.Protocol):

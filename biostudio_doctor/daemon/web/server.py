@@ -39,7 +39,7 @@ _HANDSHAKE = 5.0  # seconds for TLS
 #: Bytes of an answer that the kernel holds for a slow reader, so that it costs us no memory.
 _SEND_BUFFER = 256 << 10
 _LOOK_AGAIN = 2.0  # seconds between two looks at the files of TLS and logins
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("web.config")  # its name is the event's
 
 
 def serve(connection: socket.socket, config: DaemonConfig) -> None:
@@ -88,7 +88,8 @@ class _Web:
         self._heeding: asyncio.Task[str] | None = None
         self._settings = security.load(config.web_config)
         self._stamps = _stamps(self._settings, config.web_config)
-        self._access = Access(App(self._state, self._heed).starlette())
+        app = App(self._state, self._heed)
+        self._access = Access(app.starlette(), app.scrape, config.listen)
         self._access.configure(self._settings)
         self._guard = Guard(_connections())
         self._server = _Server(self._access, self._guard, listener(config.listen))
@@ -164,6 +165,7 @@ class _Server(uvicorn.Server):
             )
         )
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL + 1)  # what matters, we log
+        self._access = app
         self._guard = guard
         self._socket = sock
         self.tls: ssl.SSLContext | None = None
@@ -217,6 +219,7 @@ class _Server(uvicorn.Server):
             self.server_state,
             self.lifespan.state,
             guard=self._guard,
+            ready=self._access.ready,
             allowed_sans=self.allowed_sans,
         )
 
