@@ -58,7 +58,7 @@ def test_version() -> None:
         (["check", "--host-root", "/nonexistent"], "--host-root: /nonexistent is no directory"),
         (
             ["check", "--output", "xml"],
-            "--output: 'xml' is unknown; known: html, json, openmetrics, prometheus, table, textfile",
+            "'xml' is unknown; known: html, json, openmetrics, prometheus, table, textfile",
         ),
         (["check", "--output-file", "/nonexistent/x"], "the directory /nonexistent does not exist"),
         (["check", "--output-file", "/"], "--output-file: / is a directory"),

@@ -4,8 +4,10 @@ What they find is then looked at more closely, by Python's own where a look arou
 only ever over a bounded stretch.
 """
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
+
+from biostudio_doctor.errors import DoctorError
 
 _MEMORY = 16 << 20  # bytes: of the automaton, above which RE2 would become slow
 
@@ -14,15 +16,31 @@ class PatternError(ValueError):
     """A regular expression that is none, in words."""
 
 
+@cache
+def needed() -> Any:
+    """RE2, which is no part of the bare installation: there is no wheel of it for each system.
+
+    Raises:
+        DoctorError: if it is missing. Nothing is done without redaction, nor with half of it.
+    """
+    try:
+        import re2  # type: ignore[import-untyped]
+    except ImportError:
+        raise DoctorError(
+            "to take out secrets, google-re2 is needed: pip install 'biostudio-doctor[bundle]'"
+        ) from None
+    return re2
+
+
 @lru_cache(maxsize=256)
 def compiled(pattern: bytes, groups: bool = False) -> Any:
     """A pattern over bytes, as Python's `re` would give it; without `groups` it is much faster.
 
     Raises:
         PatternError: if it is none that RE2 understands (as none with a look around is).
+        DoctorError: see `needed`.
     """
-    import re2  # type: ignore[import-untyped]
-
+    re2 = needed()
     options = re2.Options()
     options.max_mem = _MEMORY
     options.log_errors = False

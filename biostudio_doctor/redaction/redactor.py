@@ -45,6 +45,7 @@ class Redactor:
 
     Raises:
         PatternError: if a pattern is none.
+        DoctorError: if RE2 is not installed.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Redactor:
         exempt: Iterable[str] = (),
         obfuscator: Obfuscator | None = None,
     ) -> None:
+        engine.needed()
         self._tokens = Tokens(key)
         self._literals = Literals(literals)
         self._rules = [

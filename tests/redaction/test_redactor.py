@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import secrets
+import sys
 from urllib.parse import quote
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biostudio_doctor import config
-from biostudio_doctor.errors import ConfigError
+from biostudio_doctor.errors import ConfigError, DoctorError
 from biostudio_doctor.redaction import engine, literals
 from biostudio_doctor.redaction.redactor import Place, Redactor
 
@@ -326,3 +327,10 @@ def test_any_known_secret_goes(secret: str) -> None:
     raw = secret.encode("utf-8", "surrogatepass")
     after = b"".join(redactor.stream([b"x " + raw + b" y " + base64.b64encode(raw)], {}))
     assert raw not in after
+
+
+def test_without_re2_nothing_is_done_and_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine.needed.cache_clear()
+    monkeypatch.setitem(sys.modules, "re2", None)  # as where it is not installed
+    with pytest.raises(DoctorError, match=r"google-re2 is needed: pip install"):
+        Redactor(KEY)
