@@ -175,7 +175,8 @@ def test_no_canary_in_a_bundle(planted: Planted, tmp_path: Path) -> None:
     """Every one is known to the bundle's maker, so each is taken out even where it stands alone."""
     path = tmp_path / "bundle.tar.gz"
     config = ("--config", str(planted.file), "--offline")
-    said, titles = run(planted, "bundle", *config, "--output", str(path))
+    with watching() as titles:
+        said = run(planted, "bundle", *config, "--output", str(path))
     assert path.exists(), said
     said += gzip.decompress(path.read_bytes()).decode("latin-1") + "\n".join(titles)
     assert not [canary for canary in planted.canaries if canary in said]

@@ -4,18 +4,18 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from biostudio_doctor.bundle import harmless, judging, reader
 from biostudio_doctor.bundle import manifest as bundled
 from biostudio_doctor.bundle.manifest import Manifest, Outcome
 from biostudio_doctor.bundle.reader import Bundle
-from biostudio_doctor.model import Report
+from biostudio_doctor.model import SEVERITY, Report
+from biostudio_doctor.redaction.tokens import TOKEN
 
-SCHEMA_VERSION = "1.0"
 PACKAGES = "packages.txt"  # what a collector calls a list of packages
 _MOST = 100  # changes told of one kind, or of one check's facts
 _DEEPEST = 50
@@ -23,12 +23,14 @@ _DEEPEST = 50
 _IDENTITIES = ("name", "id", "path", "host", "target", "mount_point", "device", "address", "port")
 #: Of facts: when they were had, and how long that took, which is never the same twice.
 _TIMES = re.compile(r"(?:^|[.\]])(?:observed_at|seconds|duration\w*)(?:$|[.\[])")
+#: Bytes and inodes come and go: of a number so large, a change so small says nothing ...
+_LARGE, _LITTLE = 100_000, 0.05
 
 
 class Changed(Struct, frozen=True, kw_only=True):
-    """One thing that differs. What only one bundle has is null in the other."""
+    """One thing that differs. What only one bundle has is None in the other."""
 
-    what: Annotated[str, Meta(description="A path in facts, a package, a key, a file.")]
+    what: str  # a path in facts, a package, a key, a file
     was: Any = None
     now: Any = None
 
@@ -37,19 +39,19 @@ class Changes(Struct, frozen=True, kw_only=True):
     """What differs, as far as it is told."""
 
     told: tuple[Changed, ...] = ()
-    more: Annotated[int, Meta(description="Changes that are not told, since there are many.")] = 0
+    more: int = 0  # that are not told, since there are many
 
 
 class Difference(Struct, frozen=True, kw_only=True):
     """What changed from one bundle to another."""
 
-    findings: tuple[judging.Change, ...]
-    facts: Annotated[dict[str, Changes], Meta(description="By the id of the check.")]
-    packages: Changes
+    findings: tuple[judging.Change, ...]  # what is worst now comes first
     configuration: Changes
-    collectors: Annotated[Changes, Meta(description="How each fared, where that differs.")]
-    files: Annotated[Changes, Meta(description="What only one has, or fared otherwise in it.")]
-    schema_version: str = SCHEMA_VERSION
+    packages: Changes
+    collectors: Changes  # how each fared, where that differs
+    facts: dict[str, Changes]  # by the id of the check
+    moved: dict[str, int]  # how many numbers of its facts only moved, as they always do
+    files: Changes  # what only one has, or fared otherwise in it
 
     @property
     def any(self) -> bool:
@@ -76,6 +78,8 @@ def side(bundle: Bundle) -> Side:
     documents = bundle.documents(
         lambda file: file.path in (bundled.REPORT, bundled.CONFIG) or _lists_packages(file.path)
     )
+    if bundle.manifest.created_at:  # else its tokens are keyed by the host, and can be compared
+        documents = {path: _without_keys(content) for path, content in documents.items()}
     config = documents.get(bundled.CONFIG)
     return Side(
         manifest=bundle.manifest,
@@ -92,14 +96,20 @@ def side(bundle: Bundle) -> Side:
 
 def compare(old: Side, new: Side) -> Difference:
     """What is otherwise in the new one, but for the times that observing took."""
-    facts = {
-        check: _bounded(one for one in paths(was, now) if not _TIMES.search(one.what))
-        for check, was, now in _pairs(_observations(old), _observations(new))
-        if was is not None and now is not None  # else the findings tell it
-    }
+    facts, moved = {}, {}
+    for check, was, now in _pairs(_observations(old), _observations(new)):
+        if was is None or now is None:  # the findings tell it
+            continue
+        changed = [one for one in paths(was, now) if not _TIMES.search(one.what)]
+        telling = [one for one in changed if not _only_moved(one)]
+        if telling:
+            facts[check] = _bounded(telling)
+        if len(telling) < len(changed):
+            moved[check] = len(changed) - len(telling)
     return Difference(
-        findings=tuple(judging.changes(old.report, new.report)),
-        facts={check: changes for check, changes in facts.items() if changes.told},
+        findings=tuple(sorted(judging.changes(old.report, new.report), key=_severity)),
+        facts=facts,
+        moved=moved,
         packages=_bounded(_changed(old.packages, new.packages)),
         configuration=_bounded(paths(old.config, new.config)),
         collectors=_bounded(_changed(_collectors(old), _collectors(new))),
@@ -145,6 +155,20 @@ def _identity(items: Sequence[Any]) -> str:
     return next((key for key in _IDENTITIES if all(item.get(key) for item in items)), "")
 
 
+def _only_moved(one: Changed) -> bool:
+    """Whether it is a measurement, or a large number that is nearly the same."""
+    if float in (type(one.was), type(one.now)):  # seconds, shares, loads
+        return {type(one.was), type(one.now)} <= {float, int, type(None)}
+    if not type(one.was) is type(one.now) is int:
+        return False
+    larger = max(abs(one.was), abs(one.now))
+    return larger >= _LARGE and abs(one.now - one.was) <= _LITTLE * larger
+
+
+def _severity(one: judging.Change) -> int:
+    return SEVERITY.index(one.now.status) if one.now else len(SEVERITY)
+
+
 def _short(value: Any) -> Any:
     """The value, or the beginning of how it is written."""
     written = value if isinstance(value, str) else _written(value).decode()
@@ -185,6 +209,11 @@ def _files(one: Side) -> dict[str, str]:
 
 def _fared(outcome: Outcome, reason: str) -> str:
     return f"{outcome}: {reason}" if reason else outcome
+
+
+def _without_keys(content: bytes) -> bytes:
+    """The same with equal tokens for all secrets of a kind: each bundle has its own for them."""
+    return TOKEN.sub(lambda found: b"<redacted:%b>" % found[0].split(b":")[1], content)
 
 
 def _lists_packages(path: str) -> bool:

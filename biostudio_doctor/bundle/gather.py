@@ -23,7 +23,6 @@ from biostudio_doctor.bundle.messages import (
     Taken,
     Taking,
 )
-from biostudio_doctor.bundle.pseudonyms import Map, merge
 from biostudio_doctor.bundle.spool import Room
 from biostudio_doctor.bundle.worker import Load, Work, Worker
 from biostudio_doctor.collector import Surroundings
@@ -35,6 +34,8 @@ from biostudio_doctor.redaction.redactor import Redactor
 
 #: Seconds for importing a collector.
 LOAD_TIMEOUT = 10.0
+#: Seconds after which a process is taken for one that waits, beside which another may begin.
+SLOW = 2.0
 _GRACE = 1.0  # seconds for a process to end by itself what it does, once its time is over
 _TICK = 0.2
 _BURIAL = 0.2  # seconds at the end for processes that were killed
@@ -105,7 +106,6 @@ class Gathering:
         self._running: list[_Process] = []
         self._leaving: list[_Process] = []
         self._decoder = msgspec.json.Decoder(Message)
-        self.replaced: Map = {}
         self.gathered = {one: Gathered(one) for one in loads}
 
     def run(self, seconds: float, progress: Progress | None = None) -> list[Gathered]:
@@ -118,7 +118,7 @@ class Gathering:
         waiting = list(self._loads)
         try:
             while (waiting or self._running) and time.monotonic() < deadline:
-                while waiting and len(self._running) < self._concurrency:
+                while waiting and self._busy() < self._concurrency:
                     self._begin(waiting.pop(0))
                 for key, _ in self._selector.select(self._patience(deadline)):
                     self._receive(key.data)
@@ -145,6 +145,11 @@ class Gathering:
     def _is_through(self, one: Gathered) -> bool:
         under_way = any(process.into is one for process in self._running)
         return not under_way and one.spool is not None
+
+    def _busy(self) -> int:
+        """How many processes may be at work: what hangs keeps nobody waiting."""
+        now = time.monotonic()
+        return sum(now - process.started < SLOW for process in self._running)
 
     def _patience(self, deadline: float) -> float:
         nearest = min([deadline, *(process.deadline for process in self._running)])
@@ -206,7 +211,8 @@ class Gathering:
             into.size += message.file.size
             process.taking = None
         elif isinstance(message, Replaced):
-            merge(self.replaced, message.names)
+            assert self._obfuscator
+            self._obfuscator.learn(message.names)
         elif isinstance(message, Listed):
             into.listed.append(message)
         elif isinstance(message, Full):

@@ -2,11 +2,10 @@
 
 import functools
 import operator
-import signal
+import time
 import types
 import typing
 from collections.abc import Awaitable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -18,11 +17,14 @@ from biostudio_doctor.bundle import harmless
 from biostudio_doctor.bundle.errors import BundleError
 from biostudio_doctor.check import Check, Context
 from biostudio_doctor.config import Config
+from biostudio_doctor.confined import ConfinedError, confined
 from biostudio_doctor.errors import DoctorError
 from biostudio_doctor.model import Finding, Remedy, Report, Result, Status, worst
 from biostudio_doctor.observer import failed_to_load
 
-_SECONDS = 10  # for one judgement, which takes a thousandth of one second
+_SECONDS = 5.0  # for one judgement, which takes a thousandth of one second
+_ALL_SECONDS = 30.0
+_MEMORY = 512 << 20  # bytes
 _ANOTHER_VERSION = Remedy(
     "The bundle's own finding stands in its report.json. Judge with the version that made it, or "
     "make a new bundle with this one.",
@@ -54,7 +56,8 @@ def judge(report: Report, config: Config) -> Report:
     context = Context(
         scope=report.scope, machine=report.machine, requirements=demanded, config=config
     )
-    results = tuple(_judged(result, context) for result in report.results)
+    deadline = time.monotonic() + _ALL_SECONDS
+    results = tuple(_judged(result, context, deadline) for result in report.results)
     return settled(structs.replace(report, results=results, tool_version=__version__))
 
 
@@ -86,7 +89,7 @@ def _findings(report: Report) -> Mapping[tuple[str, str], Finding]:
     }
 
 
-def _judged(result: Result, context: Context) -> Result:
+def _judged(result: Result, context: Context, deadline: float) -> Result:
     if result.observation is None:
         return result
     plugin = registry.find(registry.CHECKS).get(result.id)
@@ -96,6 +99,21 @@ def _judged(result: Result, context: Context) -> Result:
         kind = registry.load_check(plugin)
     except registry.PluginError as error:
         return failed_to_load(plugin, str(error))
+    seconds = max(0.0, min(_SECONDS, deadline - time.monotonic()))
+    try:  # facts made for it could keep a judgement busy for ever, and take all memory
+        told = confined(
+            lambda: msgspec.json.encode(_apart(kind, result, context)), seconds, _MEMORY
+        )
+        return msgspec.json.decode(told, type=Result)
+    except ConfinedError:
+        problem = "to judge them takes too long, or too much memory"
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        problem = harmless.line(error)
+    return _undetermined(result, f"The facts in the bundle could not be judged: {problem}.")
+
+
+def _apart(kind: type[Check[Any]], result: Result, context: Context) -> Result:
+    """What is done in a process of its own."""
     try:
         facts = _facts(kind, result.observation)
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
@@ -105,8 +123,7 @@ def _judged(result: Result, context: Context) -> Result:
             f"{harmless.line(error)}.",
         )
     try:
-        with _in_time():
-            return _told(kind(context, _settings(kind, context.config)), facts, result)
+        return _told(kind(context, _settings(kind, context.config)), facts, result)
     except Exception as error:  # of facts that no machine has
         problem = harmless.line(registry.describe(error))
         return _undetermined(result, f"The facts in the bundle could not be judged: {problem}.")
@@ -143,19 +160,3 @@ def _settings(check: type[Check[Any]], config: Config) -> Any:
     if table is None:
         return None
     return configuration.convert(table, check.Settings, "the bundle", f"checks.{check.id}")
-
-
-@contextmanager
-def _in_time() -> Iterator[None]:
-    """End what facts made for it would keep busy for ever."""
-
-    def end(*_: object) -> None:
-        raise TimeoutError(f"it took longer than {_SECONDS} s")
-
-    handler = signal.signal(signal.SIGALRM, end)
-    timer = signal.setitimer(signal.ITIMER_REAL, _SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, *timer)
-        signal.signal(signal.SIGALRM, handler)

@@ -4,7 +4,8 @@ import contextlib
 import hashlib
 import hmac
 import os
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -31,7 +32,7 @@ from biostudio_doctor.plan import Plan
 from biostudio_doctor.redaction.redactor import Redactor
 from biostudio_doctor.registry import Plugin, PluginError
 
-_CONCURRENCY = 4  # processes: most of the time they wait for others, and each takes memory
+_CONCURRENCY = 3  # processes that are at work, beside those of the checks; each takes memory
 _KEY_LABEL = b"biostudio-doctor: the key of reproducible bundles"
 _MAP_SUFFIX = ".names.json"
 
@@ -119,8 +120,7 @@ class Maker:
             if self._obfuscator:
                 names = path.with_name(f"{path.name}{_MAP_SUFFIX}")
                 names_file = stack.enter_context(contextlib.closing(Destination(names)))
-            gathering = self._gathering(destination.unnamed)
-            gathered = gathering.run(self._seconds, progress)
+            gathered = self._gathering(destination.unnamed).run(self._seconds, progress)
             clear = destination.unnamed() if encryption else destination.file
             stage("verifying")
             made = self._written(clear, top, about, gathered)
@@ -128,16 +128,16 @@ class Maker:
                 stage("encrypting")
                 encryption.encrypt(clear, destination.file)
             size, digest = _sum(destination.file)
-            if self._obfuscator:
-                pseudonyms.merge(gathering.replaced, self._obfuscator.map())
-                names_file.file.write(msgspec.json.format(msgspec.json.encode(gathering.replaced)))
-                names_file.keep()
-            try:
+            with _too_late_to_end():
                 destination.keep()
-            except BaseException:
-                if names:
-                    names_file.discard()
-                raise
+                if self._obfuscator:
+                    told = msgspec.json.encode(self._obfuscator.map())
+                    try:
+                        names_file.file.write(msgspec.json.format(told))
+                        names_file.keep()
+                    except BaseException:  # without it nobody could tell what support speaks of
+                        destination.discard()
+                        raise
         return Made(
             path=path, size=size, sha256=digest, manifest=made, unread=self._known.unread,
             names=names,
@@ -237,6 +237,18 @@ def load(plugin: Plugin) -> type[Collector]:
             f"{getattr(collector, 'id', None)!r}"
         )
     return collector
+
+
+@contextlib.contextmanager
+def _too_late_to_end() -> Iterator[None]:
+    """Let no signal part what belongs together: the bundle, its map, and what is said of them."""
+    ends = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+    before = {one: signal.signal(one, signal.SIG_IGN) for one in ends}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler or signal.SIG_DFL)
 
 
 def _sum(file: IO[bytes]) -> tuple[int, str]:

@@ -77,3 +77,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     collectors: tuple[Collected, ...]
     files: tuple[BundledFile, ...]
     schema_version: str = SCHEMA_VERSION
+
+
+def report_is_whole(manifest: Manifest) -> bool:
+    """Whether there is a report to be read: --only may leave it out, and checks may hang."""
+    return any(one.path == REPORT and one.outcome is Outcome.WHOLE for one in manifest.files)

@@ -56,7 +56,7 @@ class Full(Struct, frozen=True, tag="full"):
 
 
 class Replaced(Struct, frozen=True, tag="replaced"):
-    """Names that were replaced so far: by kind, the true one and the other."""
+    """Names that were replaced since the last one: by kind, the true one and the other."""
 
     names: dict[str, dict[str, str]]
 
@@ -71,12 +71,12 @@ class Boards:
         self._memory = mmap.mmap(-1, _BOARD * max(1, count))
         self._count = count
 
-    def wrote(self, index: int, count: int) -> None:
-        """Count bytes."""
+    def takes(self, index: int, count: int) -> None:
+        """Count bytes that are about to be written."""
         written, group = self._numbers(index)
         _NUMBERS.pack_into(self._memory, index * _BOARD, written + count, group)
 
-    def written(self) -> int:
+    def taken(self) -> int:
         """Bytes, of all together."""
         return sum(self._numbers(index)[0] for index in range(self._count))
 

@@ -14,9 +14,6 @@ _DOMAIN_NAME = re.compile(r"(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z][A-Za-z0-9-]{0,62}"
 _FIRST_USER = 1000  # as login.defs has it; below are the system's own
 _NOBODY = 65534
 
-#: True names and the others, by kind.
-Map = dict[str, dict[str, str]]
-
 
 def obfuscator(kinds: Sequence[str], key: bytes, host: Host, config: Config) -> Obfuscator | None:
     """What replaces some of hosts, ips and users; None where none is to be replaced."""
@@ -29,12 +26,6 @@ def obfuscator(kinds: Sequence[str], key: bytes, host: Host, config: Config) -> 
         ips="ips" in kinds,
         keep=[endpoint.host for endpoint in requirements.load().hosts],
     )
-
-
-def merge(into: Map, other: Map) -> None:
-    """Add what another process replaced."""
-    for kind, names in other.items():
-        into.setdefault(kind, {}).update(names)
 
 
 def _hosts(host: Host, config: Config) -> Iterator[str]:

@@ -155,6 +155,14 @@ def report(documents: dict[str, bytes]) -> Report:
     told = understood(documents[bundled.REPORT], Report, bundled.REPORT, REPORT_VERSION)
     if sum(len(result.findings) for result in told.results) > _MOST_FINDINGS:
         raise BundleError(f"has more than {_MOST_FINDINGS} findings", bundled.REPORT)
+    if len({result.id for result in told.results}) < len(told.results):
+        raise BundleError("tells of a check twice", bundled.REPORT)
+    tables = [table for result in told.results for table in result.tables]
+    if any(
+        not one.columns or {len(one.columns)} != {len(one.columns), *map(len, one.rows)}
+        for one in tables
+    ):
+        raise BundleError("has a table whose rows do not fit its columns", bundled.REPORT)
     return told
 
 

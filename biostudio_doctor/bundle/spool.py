@@ -78,7 +78,7 @@ class Spool:
         hashed, size, problem = hashlib.sha256(), 0, ""
         try:
             for piece in self._redactor.stream(self._in_time(pieces, cut), counts):
-                fitting = piece[: max(0, self._room.most - self._room.boards.written())]
+                fitting = self._fitting(piece)
                 self._write(fitting)
                 hashed.update(fitting)
                 size += len(fitting)
@@ -141,12 +141,20 @@ class Spool:
                 cut.ended = "the time of its collector was over"
                 return
 
+    def _fitting(self, piece: bytes) -> bytes:
+        """As much of it as there is room for; that is taken at once, as others write, too."""
+        room = self._room
+        room.boards.takes(room.index, len(piece))
+        over = min(len(piece), room.boards.taken() - room.most)
+        if over <= 0:
+            return piece
+        room.boards.takes(room.index, -over)
+        return piece[:-over]
+
     def _write(self, piece: bytes) -> None:
         try:
             while piece:
-                count = os.write(self._room.handle, piece)
-                self._room.boards.wrote(self._room.index, count)
-                piece = piece[count:]
+                piece = piece[os.write(self._room.handle, piece) :]
         except OSError as error:
             raise FullError(error.strerror) from None
 

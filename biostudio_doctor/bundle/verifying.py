@@ -16,6 +16,7 @@ from biostudio_doctor.bundle.manifest import NAME, Manifest
 from biostudio_doctor.bundle.reader import Bundle
 from biostudio_doctor.errors import DoctorError
 from biostudio_doctor.redaction.redactor import Redactor
+from biostudio_doctor.redaction.tokens import out_of_a_name
 
 _PATIENCE = 600.0  # seconds; it takes about as long as the redaction did
 _MOST = 1000  # places that are told
@@ -133,13 +134,13 @@ def _search(
     bundle = Bundle(file)
     if NAME in share:  # its words, not its numbers beside the names of what they count
         words = "\n".join(_words(msgspec.to_builtins(bundle.manifest)))
-        for place in redactor.scan([words.encode()]):
+        for place in redactor.scan([out_of_a_name(words.encode())]):
             tell(Found(NAME, place.kind, place.line, place.column))
     for entry in bundle.entries():
         path = entry.file.path
         if path not in share:
             continue
-        for place in redactor.scan([path.encode()]):
+        for place in redactor.scan([out_of_a_name(path.encode())]):
             tell(Found(path, place.kind))
         for place in redactor.scan(entry.pieces()):
             told += 1

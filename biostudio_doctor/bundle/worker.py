@@ -19,7 +19,6 @@ from biostudio_doctor.bundle.asking import Asked
 from biostudio_doctor.bundle.manifest import Outcome
 from biostudio_doctor.bundle.messages import Began, Ended, Full, Listed, Message, Replaced
 from biostudio_doctor.bundle.pieces import Cut, ends, head_and_tail, packing, read, unpacked
-from biostudio_doctor.bundle.pseudonyms import Map
 from biostudio_doctor.bundle.spool import Entry, FullError, Room, Spool, as_json, words
 from biostudio_doctor.bundle.taking import Match, Matches, chosen
 from biostudio_doctor.collector import Ask, Collector, Item, Say, Surroundings, Take
@@ -53,7 +52,6 @@ class Worker:
         self._host = work.surroundings.host
         self._spool = Spool(work.id, work.room, work.redactor, self._send)
         self._pipe = -1
-        self._replaced: Map = {}
 
     def main(self, pipe: int) -> None:
         """Collect."""
@@ -220,11 +218,8 @@ class Worker:
         return self._spool.unreadable(entry, error, self._work.surroundings.machine.root)
 
     def _send(self, message: Message) -> None:
-        if self._work.obfuscator:
-            now = self._work.obfuscator.map()
-            if now != self._replaced:
-                self._replaced = now
-                expendable.tell(self._pipe, msgspec.json.encode(Replaced(now)))
+        while self._work.obfuscator and (news := self._work.obfuscator.news()):
+            expendable.tell(self._pipe, msgspec.json.encode(Replaced(news)))
         expendable.tell(self._pipe, msgspec.json.encode(message))
 
 

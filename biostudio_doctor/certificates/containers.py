@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from biostudio_doctor.certificates.confined import ConfinedError, confined
+from biostudio_doctor.confined import ConfinedError, confined
 from biostudio_doctor.certificates.facts import CertificateError, from_der, key_print
 from biostudio_doctor.certificates.formats import (
     COUNT_LIMIT,

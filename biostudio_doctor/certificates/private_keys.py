@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, structs
 
-from biostudio_doctor.certificates.confined import ConfinedError, confined
+from biostudio_doctor.confined import ConfinedError, confined
 from biostudio_doctor.certificates.facts import key_print
 
 if TYPE_CHECKING:

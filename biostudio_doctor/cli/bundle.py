@@ -165,10 +165,13 @@ def _wanted(
     known = known_collectors()
     chosen = registry.select(known, only, "collector") if only else known
     left_out = registry.select(known, skip, "collector")
+    collectors = [name for name in chosen if name not in left_out]
+    if not collectors:
+        raise DoctorError("--only and --skip leave nothing to gather")
     configured = () if gpg_recipients else config.bundle.recipients
     return Wanted(
         plan=plan,
-        collectors=[name for name in chosen if name not in left_out],
+        collectors=collectors,
         window=window.understood(since, until, datetime.now(UTC)),
         output=output,
         seconds=timeout,
@@ -180,11 +183,11 @@ def _wanted(
 
 
 def _kinds(given: str | None) -> tuple[str, ...]:
-    kinds = tuple(dict.fromkeys(given.split(","))) if given else ()
-    if not kinds:
-        return kinds
+    if given is None:
+        return ()
     from biostudio_doctor.redaction.obfuscate import KINDS
 
+    kinds = tuple(dict.fromkeys(given.split(",")))
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
         expected = ", ".join(KINDS)
@@ -215,9 +218,11 @@ def _tell(made: "Made") -> None:
     told = text.listing(f"{count} {kind}" for kind, count in sorted(counts.items()))
     click.echo(f"{made.path}")
     click.echo(f"  {text.size(made.size)}, SHA-256 {made.sha256}")
-    for one in made.manifest.collectors:
-        if one.outcome in ("failed", "partial"):
-            click.echo(f"  Missing: {one.id or 'report'}: {one.reason}.")
+    missing = [one for one in made.manifest.collectors if one.outcome in ("failed", "partial")]
+    for one in missing:
+        click.echo(f"  Missing: {one.id or 'report'}: {one.reason}.")
+    if missing and os.geteuid():
+        click.echo("  Root could have had more; README.txt in it says what is missing.")
     click.echo(f"  Redacted: {told or 'nothing'}.")
     if made.unread:
         click.echo(

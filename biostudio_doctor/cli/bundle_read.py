@@ -27,23 +27,23 @@ _IDENTITY = click.option(
     metavar="FILE",
     help="Of a bundle encrypted by age: the file of your age identity, or your SSH key.",
 )
-_OUTPUT = click.option(
-    "--output",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="For people, or for programs.",
-)
 _NO_COLOR = click.option("--no-color", is_flag=True, help="No colours on the terminal.")
 
 
 @click.command()
 @_FILE
 @_IDENTITY
-@_OUTPUT
+@click.option(
+    "--output",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="For people, or for programs.",
+)
+@click.option("--files", is_flag=True, help="Name each file, with its size and redactions.")
 @_NO_COLOR
-def inspect(file: Path, identity: Path | None, output: str, no_color: bool) -> None:
-    """Show what a bundle holds: its findings, what is missing and why, its files.
+def inspect(file: Path, identity: Path | None, output: str, files: bool, no_color: bool) -> None:
+    """Show what a bundle holds: which host, what is wrong there, what is missing and why.
 
     JSON is the manifest (`schema bundle`). Exit code: 0 it was read, 2 it is refused.
     """
@@ -51,19 +51,19 @@ def inspect(file: Path, identity: Path | None, output: str, no_color: bool) -> N
     from biostudio_doctor.bundle import manifest as bundled
 
     with reader.reading(file, identity) as bundle:
-        documents = bundle.documents(lambda one: one.path == bundled.REPORT)
-        report = judging.settled(harmless.cleaned(reader.report(documents)))
+        wanted = bundled.report_is_whole(bundle.manifest)
+        documents = bundle.documents(lambda one: wanted and one.path == bundled.REPORT)
+        report = judging.settled(harmless.cleaned(reader.report(documents))) if wanted else None
         manifest = harmless.cleaned(bundle.manifest)
     if output == "json":
-        _print_json(manifest)
+        import msgspec
+
+        click.echo(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
         return
     from biostudio_doctor.cli import bundle_view
-    from biostudio_doctor.cli.check import load_exporter
 
     style = terminal.style(None, no_color)
-    click.echo(bundle_view.heading(manifest, style))
-    click.echo(load_exporter("table")(report, style))
-    click.echo(bundle_view.contents(manifest, style), nl=False)
+    click.echo(bundle_view.inspection(manifest, report, style, files), nl=False)
 
 
 @click.command()
@@ -147,11 +147,13 @@ def judge(
         documents = bundle.documents(lambda one: one.path in (bundled.REPORT, bundled.CONFIG))
         told = reader.report(documents)
         new = harmless.cleaned(judging.judge(told, _configuration(documents)))
+        obfuscated = harmless.clean(bundle.manifest.obfuscated)
     changes = list(judging.changes(harmless.cleaned(told), new))
     render, style = load_exporter(output), terminal.style(output_file, no_color)
     terminal.write(render(new, style), output_file, getattr(render, "mode", 0o600))
     beside = output != "table" or output_file is not None
-    said = bundle_view.judged_otherwise(changes, told, terminal.style(None, no_color or beside))
+    plain = terminal.style(None, no_color or beside)
+    said = bundle_view.judged_otherwise(changes, told, obfuscated, plain)
     click.echo(said if beside else f"\n{said}", nl=False, err=beside)
     sys.exit(exit_code(new, strict))
 
@@ -173,29 +175,25 @@ def _configuration(documents: dict[str, bytes]) -> Config:
 @click.argument("old", type=click.Path(path_type=Path), metavar="OLD")
 @click.argument("new", type=click.Path(path_type=Path), metavar="NEW")
 @_IDENTITY
-@_OUTPUT
 @_NO_COLOR
-def diff(old: Path, new: Path, identity: Path | None, output: str, no_color: bool) -> None:
+def diff(old: Path, new: Path, identity: Path | None, no_color: bool) -> None:
     """Show what changed between two bundles: findings, facts, packages, configuration, files.
 
+    Measurements, and large numbers that hardly moved, are counted only.
     Exit code: 0 nothing changed, 1 something changed, 2 one of them is refused.
     """
     from biostudio_doctor.bundle import diff as comparing
     from biostudio_doctor.bundle import harmless, reader
+    from biostudio_doctor.cli import bundle_view
 
     sides = []
     for path in (old, new):
         with reader.reading(path, identity) as bundle:
             sides.append(comparing.side(bundle))
     difference = harmless.cleaned(comparing.compare(*sides))
-    if output == "json":
-        _print_json(difference)
-    else:
-        from biostudio_doctor.cli import bundle_view
-
-        style = terminal.style(None, no_color)
-        before, after = (harmless.cleaned(side.manifest) for side in sides)
-        click.echo(bundle_view.difference(difference, before, after, style), nl=False)
+    before, after = (harmless.cleaned(side.manifest) for side in sides)
+    style = terminal.style(None, no_color)
+    click.echo(bundle_view.difference(difference, before, after, style), nl=False)
     sys.exit(1 if difference.any else 0)
 
 
@@ -253,9 +251,3 @@ def _print(pieces: Iterator[bytes]) -> None:
     for piece in pieces:
         click.echo(text.printable(decoder.decode(piece).expandtabs()), nl=False)
     click.echo(text.printable(decoder.decode(b"", final=True)))
-
-
-def _print_json(data: object) -> None:
-    import msgspec
-
-    click.echo(msgspec.json.format(msgspec.json.encode(data), indent=2))

@@ -10,71 +10,92 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from biostudio_doctor import text
-from biostudio_doctor.bundle.manifest import BundledFile, Collected, Manifest, Outcome
+from biostudio_doctor import steps, text
+from biostudio_doctor.bundle.manifest import BundledFile, Manifest, Outcome
 from biostudio_doctor.exporter import Style
-from biostudio_doctor.model import Finding, Report, Status
+from biostudio_doctor.model import SEVERITY, Finding, Report, Status
 
 if TYPE_CHECKING:
     from biostudio_doctor.bundle.diff import Changes, Difference
     from biostudio_doctor.bundle.judging import Change
 
 _READABLE = 110  # columns: no sentence is set wider
+_FINDINGS = 100  # report.txt has them all
 _FILES = 100  # of one collector; JSON has them all, as the next
 _MISSING = 200
 _COLORS = {
     Status.FAIL: "red", Status.ERROR: "magenta", Status.WARN: "yellow", Status.PASS: "green",
-}  # fmt: skip
-_WORDS = {
-    Outcome.CUT: "cut", Outcome.PARTIAL: "partial", Outcome.SKIPPED: "skipped",
-    Outcome.FAILED: "failed",
 }  # fmt: skip
 
 
 # --- inspect --------------------------------------------------------------------------------------
 
 
-def heading(manifest: Manifest, style: Style) -> str:
-    """What it is, and how far it may be trusted."""
-    made = f"{manifest.created_at:%Y-%m-%d %H:%M} UTC" if manifest.created_at else "reproducibly"
-    present = [one for one in manifest.files if one.sha256]
-    size = text.size(sum(one.size for one in present))
-    redacted = _redactions(present) or "nothing"
-    lines = [
-        f"Bundle of {manifest.hostname or 'a host'}, made {made} by biostudio-doctor "
-        f"{manifest.tool_version}",
-        f"logs from {manifest.since:%Y-%m-%d %H:%M} until {manifest.until:%Y-%m-%d %H:%M} UTC",
-        f"{text.number(len(present), 'file')}, {size}; {redacted} redacted",
-        f"obfuscated: {', '.join(manifest.obfuscated) or 'nothing'}",
-        "its maker read it back and found no known secret"
-        if manifest.verified
-        else "its maker did not find it free of secrets",
+def inspection(manifest: Manifest, report: Report | None, style: Style, each_file: bool) -> str:
+    """Of which host it is, what is wrong there, what is missing; then how far it may be trusted."""
+    sections = [
+        _host(manifest, report, style),
+        *([_wrong(report, style)] if report else []),
+        _missing(manifest, style),
+        _trust(manifest, style),
+        _files(manifest, style, each_file),
     ]
-    if manifest.allowed:
-        lines.append(f"its maker allowed what was found: {', '.join(manifest.allowed[:20])}")
-    lines.append(
-        "What follows is as the bundle tells it; its commands are for that host, not for this."
-    )
-    return "\n".join(_wrapped(line, style) for line in lines) + "\n"
+    return "\n\n".join("\n".join(section) for section in sections) + "\n"
 
 
-def contents(manifest: Manifest, style: Style) -> str:
-    """What is missing, and the files by collector."""
-    parts = [list(_missing(manifest, style)), ["", _bold("Files", style)]]
-    collectors = {one.id: one for one in manifest.collectors}
-    files: dict[str, list[BundledFile]] = {}
-    for one in manifest.files:
-        if one.sha256:
-            files.setdefault(one.collector, []).append(one)
-    for name, some in files.items():
-        parts.append(list(_files(name, collectors.get(name), some, style)))
-    return "\n".join(line for part in parts for line in part) + "\n"
+def _host(manifest: Manifest, report: Report | None, style: Style) -> Iterator[str]:
+    host, asked = manifest.hostname or "a host", "without a whole report of the checks"
+    made = f"{manifest.created_at:%Y-%m-%d %H:%M} UTC" if manifest.created_at else "reproducibly"
+    if report:
+        machine, scope = report.machine, report.scope
+        system = machine.os_name or "an unknown distribution"
+        host += f": {system}, Linux {machine.kernel or '(unknown)'}"
+        asked = f"{'as root' if machine.root else 'not as root'}; role {scope.role}, "
+        asked += f"phase {scope.phase}, platform {scope.platform}"
+        asked += ", offline" if scope.offline else ""
+    yield _wrapped(host, style)
+    said = f"Bundle made {made} by biostudio-doctor {manifest.tool_version}, {asked}"
+    yield _wrapped(said, style)
+    yield _wrapped(_in_short(manifest), style, "  ")
+
+
+def _in_short(manifest: Manifest) -> str:
+    """What is missing, in a line or two."""
+    by_outcome: dict[Outcome, list[str]] = {}
+    for one in manifest.collectors[:_FILES]:
+        by_outcome.setdefault(one.outcome, []).append(one.id or "report")
+    files = sum(one.outcome in (Outcome.FAILED, Outcome.PARTIAL) for one in manifest.files)
+    wanted = (Outcome.FAILED, Outcome.PARTIAL, Outcome.SKIPPED)
+    parts = [f"{one}: {', '.join(by_outcome[one])}" for one in wanted if one in by_outcome]
+    parts += [f"{text.number(files, 'file')} failed or partial"] if files else []
+    return f"Missing: {'; '.join(parts)}" if parts else "No collector misses anything."
+
+
+def _wrong(report: Report, style: Style) -> Iterator[str]:
+    counts = [f"{report.summary[one]} {steps.WORDS[one]}" for one in SEVERITY
+              if report.summary.get(one)]  # fmt: skip
+    yield _bold(_wrapped(steps.verdict(report), style), style)
+    found = steps.make(report)
+    for step in found[:_FINDINGS]:
+        more = f" (and {len(step.findings) - 1} more)" if len(step.findings) > 1 else ""
+        said = f"{', '.join(step.results)}: {step.findings[0].summary}{more}"
+        if step.status is Status.WARN:  # so that what is missing is on the first screen, too
+            room = min(style.width, _READABLE) - 6
+            said = textwrap.shorten(said, room, placeholder=" ...", break_on_hyphens=False)
+        lines = _wrapped(f"{step.status:5} {said}", style, " " * 6)
+        yield lines.replace(step.status, _colored(step.status, style), 1)
+    if len(found) > _FINDINGS:
+        yield f"and {len(found) - _FINDINGS} more"
+    told = text.listing(counts) or "nothing was asked"
+    told += "; `bundle show FILE report.txt` has all, and what to do."
+    yield _wrapped(told, style)
 
 
 def _missing(manifest: Manifest, style: Style) -> Iterator[str]:
+    """What was wanted and is not there first; then what there was nothing to take of."""
     yield _bold("What is missing", style)
     lacking = [
-        (one.id, one.outcome, one.reason)
+        (one.id or "report", one.outcome, one.reason)
         for one in manifest.collectors
         if one.outcome is not Outcome.WHOLE
     ]
@@ -83,31 +104,52 @@ def _missing(manifest: Manifest, style: Style) -> Iterator[str]:
             cut = f"{text.size(file.left_out)} left out" if file.left_out else ""
             why = "; ".join(part for part in (file.reason, cut) if part)
             lacking.append((file.path, file.outcome, why))
+    lacking.sort(key=lambda one: one[1] is Outcome.SKIPPED)
     for what, outcome, why in lacking[:_MISSING]:
-        yield _lacks(what, outcome, why, style)
+        said = f": {why}" if why else ""
+        yield _wrapped(f"- {what} ({outcome}){said}", style, "  ")
     if len(lacking) > _MISSING:
         yield f"  and {len(lacking) - _MISSING} more"
     if not lacking:
         yield "- nothing: every collector took all that it looks for"
 
 
-def _lacks(what: str, outcome: Outcome, why: str, style: Style) -> str:
-    said = f": {why}" if why else ""
-    return _wrapped(f"- {what} ({_WORDS.get(outcome, outcome)}){said}", style, "  ")
+def _trust(manifest: Manifest, style: Style) -> Iterator[str]:
+    present = [one for one in manifest.files if one.sha256]
+    size = text.size(sum(one.size for one in present))
+    yield _bold("What it holds", style)
+    lines = [
+        f"logs from {manifest.since:%Y-%m-%d %H:%M} until {manifest.until:%Y-%m-%d %H:%M} UTC",
+        f"{text.number(len(present), 'file')}, {size}; redacted: "
+        f"{_redactions(present) or 'nothing'}",
+        f"obfuscated: {', '.join(manifest.obfuscated) or 'nothing'}",
+        "its maker read it back and found no known secret"
+        if manifest.verified
+        else "its maker did not find it free of secrets",
+    ]
+    if manifest.allowed:
+        lines.append(f"its maker allowed what was found: {', '.join(manifest.allowed[:20])}")
+    for line in lines:
+        yield _wrapped(f"- {line}", style, "  ")
 
 
-def _files(
-    name: str, collector: Collected | None, files: Sequence[BundledFile], style: Style
-) -> Iterator[str]:
-    title = f": {collector.title}" if collector else ""
-    total = text.size(sum(one.size for one in files))
-    yield _wrapped(f"{name or 'report'}{title} ({total})", style, "  ")
-    for one in files[:_FILES]:
-        redacted = _redactions([one])
-        said = f"; {redacted} redacted" if redacted else ""
-        yield _wrapped(f"  {text.size(one.size):>10}  {one.path}{said}", style, " " * 14)
-    if len(files) > _FILES:
-        yield f"{'':14}and {len(files) - _FILES} more"
+def _files(manifest: Manifest, style: Style, each: bool) -> Iterator[str]:
+    titles = {one.id: one.title for one in manifest.collectors}
+    files: dict[str, list[BundledFile]] = {}
+    for one in manifest.files:
+        if one.sha256:
+            files.setdefault(one.collector, []).append(one)
+    yield _bold("Files" if each else "Files (all of them: --files)", style)
+    for name, some in files.items():
+        title = f": {titles[name]}" if titles.get(name) else ""
+        size = f"{text.number(len(some), 'file')}, {text.size(sum(one.size for one in some))}"
+        yield _wrapped(f"- {name or 'report'}{title} ({size})", style, "  ")
+        for one in some[:_FILES] if each else ():
+            redacted = _redactions([one])
+            said = f"; redacted: {redacted}" if redacted else ""
+            yield _wrapped(f"{text.size(one.size):>12}  {one.path}{said}", style, " " * 14)
+        if each and len(some) > _FILES:
+            yield f"{'':14}and {len(some) - _FILES} more"
 
 
 def _redactions(files: Iterable[BundledFile]) -> str:
@@ -121,13 +163,22 @@ def _redactions(files: Iterable[BundledFile]) -> str:
 # --- judge ----------------------------------------------------------------------------------------
 
 
-def judged_otherwise(changes: Sequence[Change], old: Report, style: Style) -> str:
+def judged_otherwise(
+    changes: Sequence[Change], old: Report, obfuscated: Sequence[str], style: Style
+) -> str:
     """What today's rules say otherwise."""
-    if not changes:
-        maker = f"biostudio-doctor {old.tool_version}, which made the bundle"
-        return _wrapped(f"Nothing is judged otherwise than by {maker}.", style) + "\n"
-    lines = [_bold("Judged otherwise than in the bundle", style)]
-    return "\n".join([*lines, *(_change(one, style) for one in changes)]) + "\n"
+    maker = f"biostudio-doctor {old.tool_version}, which made the bundle"
+    lines = [_wrapped(f"Nothing is judged otherwise than by {maker}.", style)]
+    if changes:
+        title = _bold("Judged otherwise than in the bundle", style)
+        lines = [title, *(_change(one, style) for one in changes)]
+    if obfuscated:
+        said = (
+            f"In this bundle {text.listing(obfuscated)} are obfuscated. Trust its own findings "
+            "where it counts what a name or an address is, such as whether a domain is public."
+        )
+        lines.append(_wrapped(said, style))
+    return "\n".join(lines) + "\n"
 
 
 def _change(one: Change, style: Style) -> str:
@@ -135,10 +186,9 @@ def _change(one: Change, style: Style) -> str:
     assert finding
     said = f"- {_status(one.was)} -> {_status(one.now)}  {one.check}, {one.subject}: "
     words = _wrapped(said + finding.summary, style, "  ")
-    if not (style.color and one.now):
-        return words
-    colored = click.style(one.now.status, fg=_COLORS.get(one.now.status))
-    return words.replace(f"-> {one.now.status}", f"-> {colored}", 1)
+    if one.now:
+        words = words.replace(f"-> {one.now.status}", f"-> {_colored(one.now.status, style)}", 1)
+    return words
 
 
 def _status(finding: Finding | None) -> str:
@@ -158,13 +208,17 @@ def difference(found: Difference, old: Manifest, new: Manifest, style: Style) ->
         ("Configuration", found.configuration),
         ("Packages", found.packages),
         ("Collectors", found.collectors),
-        ("Files", found.files),
         *((f"Facts of {check}", changes) for check, changes in found.facts.items()),
+        ("Files", found.files),
     ):
         if changes.told:
             sections.append([_bold(title, style), *_changes(changes, style)])
     if not found.any:
         sections.append(["Nothing changed."])
+    if found.moved:
+        counts = ", ".join(f"{count} of {check}" for check, count in found.moved.items())
+        said = f"Not told: measurements, and large numbers that moved by less than 5 %: {counts}."
+        sections.append([_wrapped(said, style)])
     return "\n\n".join("\n".join(section) for section in sections) + "\n"
 
 
@@ -174,6 +228,9 @@ def _between(old: Manifest, new: Manifest, style: Style) -> list[str]:
         made = f"{one.created_at:%Y-%m-%d %H:%M} UTC" if one.created_at else "(no time)"
         line = f"{sign:4} {one.hostname or 'a host'}, {made}, biostudio-doctor {one.tool_version}"
         lines.append(_wrapped(line, style))
+    if any(one.obfuscated and one.created_at for one in (old, new)):
+        said = "Each bundle obfuscates in its own way: what is the same may have two names here."
+        lines.append(_wrapped(said, style))
     return lines
 
 
@@ -200,6 +257,10 @@ def _value(value: Any) -> str:
 def _wrapped(words: str, style: Style, indent: str = "") -> str:
     width = min(style.width, _READABLE)
     return textwrap.fill(words, width, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def _colored(status: Status, style: Style) -> str:
+    return click.style(status, fg=_COLORS.get(status)) if style.color else status
 
 
 def _bold(words: str, style: Style) -> str:

@@ -14,7 +14,7 @@ import msgspec
 
 from biostudio_doctor import text, tiers
 from biostudio_doctor.collector import MIB, Collector, Item, Say
-from biostudio_doctor.collectors.engine import BIOSTUDIO_IMAGES, Engine
+from biostudio_doctor.collectors.docker_api import BIOSTUDIO_IMAGES, Engine
 from biostudio_doctor.collectors.shared import files, moment, refused, table
 from biostudio_doctor.host import Host
 from biostudio_doctor.host.containers import Container

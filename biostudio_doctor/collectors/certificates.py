@@ -58,7 +58,7 @@ class CertificatesCollector(Collector):
             offline=self.surroundings.offline,
             seconds=_SECONDS,
         )
-        return {"observed_at": found.observed_at, "certificates": found.watched}
+        return {"certificates": found.watched}
 
     def _authorities(self) -> Any:
         return {

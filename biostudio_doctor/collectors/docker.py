@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from biostudio_doctor.collector import Collector, Item, Say
-from biostudio_doctor.collectors import harmless
-from biostudio_doctor.collectors.engine import Engine
+from biostudio_doctor.collectors import pruning
+from biostudio_doctor.collectors.docker_api import Engine
 from biostudio_doctor.collectors.shared import files
 from biostudio_doctor.host import programs
 from biostudio_doctor.host.containers import Container
@@ -91,15 +91,15 @@ class DockerCollector(Collector):
         return self._say(partial(self._engine.logs, one.id, window, _LINES), name, route)
 
     def _containers(self) -> Any:
-        return harmless.listed(self._engine.data("/containers/json?all=1"))
+        return pruning.listed(self._engine.data("/containers/json?all=1"))
 
     def _disk_usage(self) -> Any:
         """It lists the containers once more."""
         usage = self._engine.data("/system/df", 8)
-        return {**usage, "Containers": harmless.listed(usage.get("Containers") or ())}
+        return {**usage, "Containers": pruning.listed(usage.get("Containers") or ())}
 
     def _inspect(self, route: str) -> Any:
-        return harmless.container(self._engine.data(route))
+        return pruning.container(self._engine.data(route))
 
     def _events(self) -> Iterator[bytes]:
         window = self.surroundings.window

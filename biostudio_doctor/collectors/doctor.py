@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import platform
+import shutil
 import sqlite3
 import stat
 import sys
@@ -12,10 +14,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from importlib.metadata import distributions
+from typing import Any
 
 import msgspec
 
-from biostudio_doctor import __version__, endpoints
+from biostudio_doctor import __version__, endpoints, scratch
 from biostudio_doctor.collector import MIB, Collector, Item, Say
 from biostudio_doctor.collectors.shared import files, moment
 from biostudio_doctor.host import Host
@@ -24,6 +27,7 @@ from biostudio_doctor.host.daemons import http_get_local
 _REPORT = "/api/v1/report"
 _HISTORY = "history.sqlite3"
 _LARGEST = 64 << 20  # bytes of the history
+_MOST_RUNS = 200_000  # of them; the daemon keeps 200 of each check
 
 
 class DoctorCollector(Collector):
@@ -74,27 +78,50 @@ class DoctorCollector(Collector):
 def _rows(host: Host, path: str) -> Iterator[bytes]:
     """A line for each run.
 
-    The daemon holds its file for itself, and what it wrote last is in the log beside it: of both a
-    private copy is read, which is gone at once.
-
     Raises:
         OSError: if it is no history.
     """
-    with tempfile.TemporaryDirectory(prefix="biostudio-doctor-") as directory:
+    try:
+        for check, at, status, seconds in _runs(host, path):
+            row = {"at": moment(at), "check": check, "status": status, "seconds": seconds}
+            yield msgspec.json.encode(row) + b"\n"
+    except (sqlite3.Error, TypeError, ValueError) as error:
+        raise OSError(errno.EIO, f"it is no history: {error}", path) from None
+
+
+def _runs(host: Host, path: str) -> list[tuple[Any, ...]]:
+    """All that it tells of runs.
+
+    The daemon holds its file for itself, and what it wrote last is in the log beside it: of both a
+    private copy is read, which is gone before anything is made of it. What a run that was killed
+    meanwhile left of one is removed.
+    """
+    us = scratch.owner(Host())
+    _sweep(us)
+    directory = os.path.join(tempfile.gettempdir(), us.new_name())
+    os.mkdir(directory, 0o700)
+    try:
         copy = os.path.join(directory, _HISTORY)
         for suffix in ("", "-wal"):
             data = _regular(host, path + suffix)
-            with open(copy + suffix, "wb") as file:
+            with open(copy + suffix, "xb") as file:
                 file.write(data)
-        try:
-            with closing(sqlite3.connect(copy)) as connection:
-                connection.execute("PRAGMA trusted_schema = OFF")
-                query = "SELECT check_id, at, status, duration_seconds FROM run ORDER BY number"
-                for check, at, status, seconds in connection.execute(query):
-                    row = {"at": moment(at), "check": check, "status": status, "seconds": seconds}
-                    yield msgspec.json.encode(row) + b"\n"
-        except (sqlite3.Error, TypeError, ValueError) as error:
-            raise OSError(errno.EIO, f"it is no history: {error}", path) from None
+        with closing(sqlite3.connect(copy)) as connection:
+            connection.execute("PRAGMA trusted_schema = OFF")
+            query = "SELECT check_id, at, status, duration_seconds FROM run ORDER BY number"
+            return connection.execute(query).fetchmany(_MOST_RUNS)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _sweep(us: scratch.Owner) -> None:
+    base = tempfile.gettempdir()
+    for name in us.abandoned(os.listdir(base)):
+        left = os.path.join(base, name)
+        with contextlib.suppress(OSError):
+            seen = os.lstat(left)
+            if stat.S_ISDIR(seen.st_mode) and seen.st_uid == os.geteuid():
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _regular(host: Host, path: str) -> bytes:

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from biostudio_doctor.collector import MIB, Ask, Collector, Item, Say
-from biostudio_doctor.collectors import harmless
-from biostudio_doctor.collectors.engine import BIOSTUDIO_IMAGES
+from biostudio_doctor.collectors import pruning
+from biostudio_doctor.collectors.docker_api import BIOSTUDIO_IMAGES
 from biostudio_doctor.collectors.shared import files, output, program, refused
 from biostudio_doctor.host import kubernetes
 
@@ -138,7 +138,7 @@ class KubernetesCollector(Collector):
 
     def _pruned(self, command: tuple[str, ...]) -> Any:
         try:
-            return harmless.kubernetes(msgspec.json.decode(output(self.host, command, 10)))
+            return pruning.kubernetes(msgspec.json.decode(output(self.host, command, 10)))
         except (ValueError, RecursionError):
             raise OSError(errno.EPROTO, "what kubectl said is no JSON") from None
 

@@ -42,13 +42,15 @@ SCHEME = re.compile(
 _HEADER = re.compile(
     rb"""(?:="[^"\r\n]*"|=\\"[^"\\\r\n]*\\"|[^\r\n"'\\\x00\]&]|\\(?![nr"'])|&(?![\w.\-]+=))*"""
 )
+#: What Open vSwitch calls the cookie of a flow.
+_SWITCH = re.compile(rb"0x[0-9a-f]{1,16}\b")
 _WITH_QUOTES = re.compile(rb"""[^\r\n'\x00\]]*""")
 _WORDS = re.compile(rb"[A-Za-z][a-z']*[.,!?]?(?:[ \t]+[A-Za-z][a-z']*[.,:!?]?)*$")
 _ITEM = re.compile(rb"([ \t]*)-[ \t]+(?![\w.\-]+:\s)(?=\S)")
 _INDENT = re.compile(rb"[ \t]*(?:-[ \t]+)*")
 _LINES_OF_A_LIST = re.compile(rb"\[\s*\n")
 _SENTENCE = re.compile(rb"[A-Za-z][a-z]+ [a-z]+ [a-z]+")
-_WORD = re.compile(rb"[A-Za-z][a-z]+(?:[ .,]|$)")
+_WORD = re.compile(rb"[A-Za-z][a-z]+(?:[ .,)]|$)")
 _COMMAS = re.compile(rb"[\s,]*")
 _QUOTE = re.compile(rb"""\\*["'`]?""")
 #: Another assignment after the first.
@@ -138,6 +140,8 @@ def _header(one: Assignment) -> list[Place] | None:
     text, at = one.text, one.at
     if _LINES_OF_A_LIST.match(text, at):
         return None
+    if _SWITCH.match(text, at):
+        return []
     at += text.startswith((b"[", b"("), at)  # as Go and Python print the values of a header
     start, end = values.quoted(text, at) or _bare_header(text, at)
     scheme = SCHEME.match(text, start, end)
@@ -195,7 +199,7 @@ def _below(one: Assignment) -> list[Place] | None:
     indent, found = _indent(one), []
     for start, end in _lines(text, text.find(b"\n", one.at) + 1 or len(text)):
         item = _ITEM.match(text, start, end)
-        if not item or len(item[1]) < indent:
+        if not item or len(item[1].expandtabs()) < indent:
             break
         last = start + len(text[start:end].rstrip())
         found.append(values.quoted(text, item.end()) or (item.end(), last))
@@ -270,6 +274,9 @@ def _unquoted(one: Assignment) -> list[Place] | None:
     value = text[place[0] : place[1]]
     if one.in_quotes and _SNAKE.fullmatch(value) and telling(value):
         return []  # code, as no format of data has names for values
+    code = one.tail == b":" and not one.after_blank and b"." in one.name
+    if code and _SNAKE.fullmatch(value):
+        return []  # package.module:attribute
     return [] if _is_prose(one, value) else [place]
 
 
@@ -325,5 +332,5 @@ _READERS = (
     _object, _fallback, _unquoted,
 )  # fmt: skip
 #: With what a value may begin of which other readers than these know anything.
-_SIGNS = b"|>=\r\n'\"`\\[({bBrRuUfF"
+_SIGNS = b"|>=\r\n'\"`\\[({bBrRuUfF@"
 _PLAIN_READERS = (_header, _default, _fallback, _unquoted)

@@ -15,12 +15,13 @@ _FORM = (
     rb"|(?:name|key|id)=[\"'](NAME)[\"']"
     rb"|(-NAME)[ \t\x00]+"
     rb"|(NAME)("
-    rb"%22%3A(?:\+|%20)*%22"
-    rb"|(?:\\*[\"'`])?[\s,]+\\*[\"'`]?(?:default)?val(?:ue)?\\*[\"'`]?\s*[:=]"
-    rb"|(?:\\*[\"'`][\"']?)?(?:\[\]|\])?[ \t]*(?:=>|:=|=|%3D|:)"
+    rb"(?:\\*[\"'`])?[\s,]+\\*[\"'`]?(?:default)?val(?:ue)?\\*[\"'`]?\s*[:=]"
+    rb"|(?:\[\w*\])?[ \t]*:?[ \t]*[&*]*(?:'static[ ])?(?:optional\[|\w+\.)?(?:string|str|char"
+    rb"|bytes)\w*[\[\]?]*[ \t]*=[ \t]*@?[\"'`]"
+    rb"|(?:\\*[\"'`][\"']?)?(?:\[\]|\])?[ \t]*(?:=>|->|:=|\?=|\+=|=|:|\xef\xbc\x9a)"
     rb"|</\w+>\s*<(?:string|val|value)(?:\s[^<>]*)?>"
     rb"|\\*[\"']\s*\}"
-    rb"|\\*[\"'`],\s*)"
+    rb"|\\*[\"'`]\s*,\s*)"
     rb"|(?m:^|[{;])[ \t]*(?:(?:set|setenv|env|arg|\w+_param|proxy_set_header|http-request"
     rb"|http-response"
     rb"|set-header|add-header|add_header|more_set_headers|requestheader"
@@ -28,7 +29,13 @@ _FORM = (
 )
 _PATTERN = _FORM.replace(b"NAME", _NAME)
 #: To tell the parts of what was found, the stems need not be looked for again.
-_EXACT = re.compile(_FORM.replace(b"NAME", rb"[\w.\-]+(?:[ ](?:key|string)(?:[ ]base)?)?"))
+_EXACT = re.compile(
+    _FORM.replace(
+        b"NAME",
+        rb"(?:mot[ ]de[ ]|m(?:\xe1\xba\xad|a)t[ ])?[\w.\-\x80-\xff]+"
+        rb"(?:[ ](?:key|string)(?:[ ]base)?)?",
+    )
+)
 _LONGEST = 400  # bytes of a name and what follows it; of a longer one the end counts
 
 _SIGN = re.compile(rb"\\*[\"']?\s*[:=]\s*")
@@ -40,7 +47,10 @@ _IDENTIFIER = re.compile(rb"[a-z_]+")
 _VALUED = re.compile(rb"(?i)[^<>]*?\b(?:val|value)\s*=\s*")
 _TAG_LIMIT = 400  # bytes
 _BEFORE = 2048  # bytes: as long a value may stand before its name
-_ENCODED = re.compile(rb"(?:[^%&\s\"'<>]|%(?!22))+")
+_BLANKS = 200  # after a value, before its line ends: of a table, another column comes sooner
+#: Of a package, as lists of packages have it beside a name such as base-passwd.
+_WORDS = re.compile(rb"[A-Za-z]+(?: [A-Za-z]+)+")
+_VERSION = re.compile(rb"(?:\d+:)?\d+(?:\.\d+)+(?:[-+~.][\w.]+)*")
 _PUBLIC = re.compile(
     rb"(?:ssh-|ecdsa-|sk-ssh|-----BEGIN (?:CERT|PUBLIC|SSH2 PUBLIC)|sha256:|SHA256:)"
 )
@@ -126,12 +136,13 @@ def _directive(text: bytes, found: re.Match[bytes]) -> Iterator[Span]:
         yield from _checked(text, [place], found[6], told)
         return
     place = _word(text, at) if told else None
-    following = text[place[1] : place[1] + 2].lstrip(b" \t;")[:1] if place else b""
+    following = text[place[1] : place[1] + _BLANKS].lstrip(b" \t;")[:1] if place else b""
     if (
         told
         and place
         and following in b"\r\n"
         and not values.PROSE.fullmatch(text[slice(*place)].rstrip(b".,;:!?)"))
+        and not _VERSION.fullmatch(text, *place)
     ):
         yield from _checked(text, [place], found[6], told)
 
@@ -140,18 +151,18 @@ def _named(text: bytes, found: re.Match[bytes]) -> Iterator[Span]:
     """What follows any other name: what is assigned to it, or comes after it in a list."""
     name, tail = found[4], found[5]
     start, at = found.start(4), found.end()
-    if text[start - 1 : start] == b"%":  # within a URL: %22password%22
-        name = name[2:]
     told = telling(name)
     if not told or text[max(0, start - 10) : start] == b"<redacted:":
         return
-    if tail.startswith(b"%22"):
-        inside = _ENCODED.match(text, at)
-        yield from _checked(text, [inside.span()] if inside else [], name, told)
-    elif tail.startswith(b"</"):
+    if tail == b":" and text[max(0, start - 5) : start] == b"/etc/":
+        return  # a file that is complained of
+    if tail.startswith(b"</"):
         yield from _within(text, at - 1, told)
     elif tail.endswith(b"}"):
         yield from _checked(text, _before(text, start), name, told)
+    elif tail[-1:] in b"\"'`":  # behind a type
+        place = values.quoted(text, at - 1)
+        yield from _checked(text, [place] if place else [], name, told)
     elif tail.rstrip().endswith(b","):
         yield from _paired(text, start, at, name, told)
     else:
@@ -175,15 +186,29 @@ def _checked(
         value = text[start:end]
         if not values.can_be_secret(value) or _PUBLIC.match(value):
             continue
-        if not told.strong and not values.looks_random(value):
+        if not told.strong and not _is_random(value, told):
             continue
-        if told.strict and not values.can_be_nothing_else(value):
+        if told.kind in ("token", "key") and _WORDS.fullmatch(value):
+            continue  # token='NSS Certificate DB'
+        if (
+            told.strict
+            and not values.can_be_nothing_else(value)
+            and (told.kind != "key" or not values.is_made_of([value]))
+        ):
             continue
         if _is_itself(text, end, value, name):
             continue
         if value.isdigit() and _counts(value, name, told):
             continue
         yield Span(start, end, told.kind)
+
+
+def _is_random(value: bytes, told: Telling) -> bool:
+    if told.kind == "key" and values.is_uuid(value):
+        return True
+    if told.kind == "auth" and values.is_pair(value):
+        return True
+    return b" " not in value and values.looks_random(value)
 
 
 def _counts(value: bytes, name: bytes, told: Telling) -> bool:
@@ -212,7 +237,10 @@ def _paired(text: bytes, start: int, at: int, name: bytes, told: Telling) -> Ite
     pair = _OPENS_A_PAIR.search(before) and _CLOSES_A_PAIR.match(after)
     call = _CALL.search(before) and not _IDENTIFIER.fullmatch(value)
     row = b"VALUES" in before.upper()
-    if pair or call or row or (dashed and not value.startswith(b"-")):
+    bare = value.strip(b"\\\"'")
+    random = bare.isalnum() and values.looks_random(bare, 16) and b"\n" not in text[start:at]
+    sure = pair or call or row or random
+    if sure or (dashed and not value.startswith(b"-")):
         start, end = place
         if told.kind == "auth":
             scheme = assigned.SCHEME.match(text, start, end)

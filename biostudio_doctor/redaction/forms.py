@@ -1,6 +1,7 @@
 """Secrets that their form gives away, whatever stands beside them."""
 
 import base64
+import itertools
 import re
 from collections.abc import Callable, Iterator
 
@@ -16,15 +17,34 @@ _AWS = (
     rb"[^A-Za-z0-9+/=]([A-Za-z0-9+/]{40})(?:[^A-Za-z0-9+/=]|$)"
 )
 
+#: What most vendors' tokens look like today: words and signs that say whose it is, and a body.
+_PREFIXED = rb"\b[A-Za-z][A-Za-z0-9]{0,15}[_\-][A-Za-z0-9_\-]{16,}"
+_MORE = re.compile(rb"[A-Za-z0-9_\-+/=.~%]*")
+_WORD = re.compile(rb"[A-Za-z]?[a-z]{0,11}\d?|[A-Z]{1,12}\d?|[a-z][a-z0-9]{1,4}")
+_TELLS = {b"api", b"key", b"apikey", b"token", b"secret", b"pat", b"live", b"test", b"prod", b"sk"}
+_NO_VENDOR = re.compile(rb"(?i)sha\d*|md5|lvm|uuid|h1|integrity|data|image|ssh|ecdsa")
+
 
 def find(text: bytes) -> Iterator[Span]:
     """Tokens, keys, hashes and passwords in URLs."""
+    for found in engine.compiled(_PREFIXED).finditer(text):
+        if _is_prefixed(found[0]):
+            yield Span(found.start(), _MORE.match(text, found.end()).end(), "token")  # type: ignore[union-attr]
     for hit in _PATTERNS.find(text):
         yield from _span(text, hit)
     for found in engine.compiled(_AWS, groups=True).finditer(text):
         value = found.group(1)
         if _mixed(value) and values.entropy(value) > 4:
             yield Span(found.start(1), found.end(1), "aws-secret")
+
+
+def _is_prefixed(run: bytes) -> bool:
+    """Whether what follows the words at the beginning is as random as only a token's body is."""
+    parts = re.split(rb"[_\-]", run)
+    words = list(itertools.takewhile(_WORD.fullmatch, parts))
+    if not words or any(map(_NO_VENDOR.fullmatch, words)):
+        return False
+    return values.is_made_of(parts[len(words) :], bool(_TELLS & {one.lower() for one in words}))
 
 
 def _mixed(value: bytes) -> bool:
@@ -37,7 +57,7 @@ def _span(text: bytes, hit: Hit) -> Iterator[Span]:
         end = _end_of_password(text, start, end)
     judge = _JUDGES.get(kind)
     if end > start and (judge is None or judge(text, start, text[start:end])):
-        yield Span(start, end, kind)
+        yield Span(start, end, "url-password" if kind == "user-password" else kind)
 
 
 def _end_of_password(text: bytes, start: int, end: int) -> int:
@@ -65,7 +85,9 @@ def _is_private_key(text: bytes, start: int, value: bytes) -> bool:
 
 def _is_signature(text: bytes, start: int, value: bytes) -> bool:
     name = text[max(0, start - 20) : start].lower()
-    if name.endswith((b"code=", b"&p=", b"?p=")) and (value.isalpha() or len(value) < 6):
+    if name.endswith((b"code=", b"&p=", b"?p=")) and (
+        (value.isalpha() and value[1:] in (value[1:].lower(), value[1:].upper())) or len(value) < 6
+    ):
         return False
     told = _SIGNED.search(name) or values.looks_random(value, 12)
     return bool(told) and values.can_be_secret(value)
@@ -88,6 +110,12 @@ def _is_key(text: bytes, start: int, value: bytes) -> bool:
     return longest >= 16
 
 
+def _is_pair(text: bytes, start: int, value: bytes) -> bool:
+    """user:password@host:port, which addresses of mail and of telephones look like."""
+    name = text[max(0, start - 40) : start - 1].lower()
+    return not _ADDRESS.search(name) and values.can_be_secret(value)
+
+
 def _is_in_url(text: bytes, start: int, value: bytes) -> bool:
     return values.can_be_secret(value)
 
@@ -97,6 +125,7 @@ def _is_token_in_url(text: bytes, start: int, value: bytes) -> bool:
 
 
 _SIGNED = re.compile(rb"(?:sig|code|token|pwd|pw|apikey|jwt|signature)(?:=|%3d|%253d)$")
+_ADDRESS = re.compile(rb"(?:\b(?:sips?|mailto|e?mail|xmpp|from|to|c?cc|tel|h323|acct|ssh|git))$")
 _KUBEADM = re.compile(rb"[a-z0-9]{6}\.[a-z0-9]{16}")
 #: A second look at what a form finds, by kind.
 _JUDGES: dict[str, Callable[[bytes, int, bytes], bool]] = {
@@ -107,6 +136,7 @@ _JUDGES: dict[str, Callable[[bytes, int, bytes], bool]] = {
     "token": _is_token,
     "openai-key": _is_key,
     "url-password": _is_in_url,
+    "user-password": _is_pair,
     "azure-key": _is_in_url,
     "url-token": _is_token_in_url,
 }

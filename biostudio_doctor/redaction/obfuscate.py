@@ -7,7 +7,8 @@ without talking. Each remembers what it replaced; `map` tells it.
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from ipaddress import AddressValueError, IPv6Address
 
 from biostudio_doctor.redaction import engine
@@ -15,6 +16,9 @@ from biostudio_doctor.redaction.addresses import Addresses
 from biostudio_doctor.redaction.spans import Span
 
 KINDS = ("hosts", "ips", "users")
+#: As what a true name is told that was found again.
+_LEFT = {"hosts": "host", "ips": "address", "users": "user"}
+_PORTION = 10_000  # names
 
 _V4 = rb"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b"
 _GROUPS = rb"(?:[0-9A-Fa-f]{1,4}:)"
@@ -24,6 +28,10 @@ _V6 = rb"%b*[0-9A-Fa-f]{0,4}::%b*[0-9A-Fa-f]{0,4}|\b%b{7}[0-9A-Fa-f]{1,4}" % (
     _GROUPS,
 )
 _ANY = b"(?:" + _V4 + b")|(?:" + _V6 + b")"
+#: What stands before a version: the word, a letter, or a package's name as dpkg's log has it.
+_VERSION_FOLLOWS = re.compile(
+    rb"(?i)ver(?:sion)?[ =:]*v?$|[a-z]$|:(?:amd64|arm64|i386|all)\b[^\n]*$"
+)
 #: Names that are no names of anyone.
 _NOBODY = frozenset({
     "localhost", "localdomain", "localhost.localdomain", "local", "home", "lan", "internal", "host",
@@ -55,18 +63,60 @@ class Obfuscator:
         self._key = hmac.digest(key, b"obfuscate", hashlib.sha256)
         self._keep = {".".join(name.lower().split(".")[-2:]) for name in keep}
         self._ips = Addresses(self._key) if ips else None
-        names = {one for name in hosts for one in (name, _domain(name))}
+        names = {one for name in hosts if self._usable(name) for one in (name, _domain(name))}
         self._hosts = {one for name in names if (one := self._usable(name)) and not self._kept(one)}
         self._users = {one for name in users if (one := self._usable(name))} - self._hosts
         self._pattern = _pattern(self._hosts | self._users)
         self._map: dict[str, dict[str, str]] = {}
+        self._others: set[str] = set()  # of the map
+        self._untold: deque[tuple[str, str]] = deque()
 
     def map(self) -> dict[str, dict[str, str]]:
-        """What was replaced so far in this process: by kind, the true name and the other."""
+        """What was replaced so far: by kind, the true name and the other."""
         return {kind: dict(sorted(names.items())) for kind, names in sorted(self._map.items())}
+
+    def news(self) -> dict[str, dict[str, str]]:
+        """What of it was not told by this before, in portions; empty if all was."""
+        count = min(len(self._untold), _PORTION)
+        told: dict[str, dict[str, str]] = {}
+        for kind, name in (self._untold.popleft() for _ in range(count)):
+            told.setdefault(kind, {})[name] = self._map[kind][name]
+        return told
+
+    def learn(self, names: Mapping[str, Mapping[str, str]]) -> None:
+        """Add to the map what another process replaced."""
+        for kind, others in names.items():
+            for name, other in others.items():
+                self._remember(kind, name, other)
 
     def find(self, text: bytes) -> Iterator[Span]:
         """What is to be replaced, and by what."""
+        for start, end, kind, name in self._named(text):
+            other = self._other(kind, name)
+            if other != name and self._remember(kind, name, other):
+                self._untold.append((kind, name))
+            yield Span(start, end, kind, instead=other.encode("utf-8", "surrogateescape"))
+
+    def _remember(self, kind: str, name: str, other: str) -> bool:
+        """Whether it was not known before."""
+        known = self._map.setdefault(kind, {})
+        if name in known:
+            return False
+        known[name] = other
+        self._others.add(other)
+        return True
+
+    def left(self, text: bytes) -> Iterator[Span]:
+        """True names in a text that should be free of them.
+
+        An address may be what stands for another one: then it is taken for that.
+        """
+        for start, end, kind, name in self._named(text):
+            if kind != "ips" or (name in self._map.get(kind, {}) and name not in self._others):
+                yield Span(start, end, _LEFT[kind])
+
+    def _named(self, text: bytes) -> Iterator[tuple[int, int, str, str]]:
+        """Where a name of which kind is."""
         if self._ips:
             yield from self._addresses(text)
         if not self._pattern:
@@ -75,28 +125,24 @@ class Obfuscator:
             start, end = found.span(1)
             name = text[start:end].decode("utf-8", "surrogateescape").lower()
             if name in self._users:
-                yield self._span(start, end, "users", name, self._user)
+                yield start, end, "users", name
             elif not self._kept(name):
-                yield self._span(start, end, "hosts", name, self._host)
+                yield start, end, "hosts", name
 
-    def _addresses(self, text: bytes) -> Iterator[Span]:
+    def _addresses(self, text: bytes) -> Iterator[tuple[int, int, str, str]]:
         for found in engine.compiled(_ANY).finditer(text):
             start, end = found.span()
-            address = text[start:end].decode()
-            if ":" not in address:
-                if _is_v4(text, start, end):
-                    yield self._span(start, end, "ips", address, self._v4)
-            elif _is_v6(text, start, end):
-                yield self._span(start, end, "ips", address, self._v6)
+            is_one = _is_v6 if b":" in text[start:end] else _is_v4
+            if is_one(text, start, end):
+                yield start, end, "ips", text[start:end].decode()
 
-    def _span(
-        self, start: int, end: int, kind: str, name: str, pseudonym: Callable[[str], str]
-    ) -> Span:
-        known = self._map.setdefault(kind, {})
-        other = known.get(name) or pseudonym(name)
-        if other != name:
-            known[name] = other
-        return Span(start, end, kind, instead=other.encode("utf-8", "surrogateescape"))
+    def _other(self, kind: str, name: str) -> str:
+        known = self._map.get(kind, {}).get(name)
+        if known:
+            return known
+        if kind == "ips":
+            return self._v6(name) if ":" in name else self._v4(name)
+        return self._user(name) if kind == "users" else self._host(name)
 
     def _v4(self, address: str) -> str:
         assert self._ips
@@ -104,7 +150,9 @@ class Obfuscator:
 
     def _v6(self, address: str) -> str:
         assert self._ips
-        return str(self._ips.v6(IPv6Address(address)))
+        true = IPv6Address(address)
+        other = self._ips.v6(true)
+        return address if other == true else str(other)  # 0:: is not made :: either
 
     def _user(self, name: str) -> str:
         return f"user-{self._digits('user', name)}"
@@ -139,7 +187,7 @@ def _pattern(names: Iterable[str]) -> bytes:
     alternatives = "|".join(
         (r"(?:[a-z0-9_-]+\.)*" if "." in name else "") + re.escape(name) for name in ordered
     )
-    return rf"(?i)(?:^|[^a-z0-9<])({alternatives})(?:\b|$)".encode("utf-8", "surrogateescape")
+    return rf"(?i)(?:^|[^a-z0-9<])({alternatives})(?:\b|_|$)".encode("utf-8", "surrogateescape")
 
 
 def _domain(name: str) -> str:
@@ -154,9 +202,10 @@ def _is_v4(text: bytes, start: int, end: int) -> bool:
         return False
     before, after = text[max(0, start - 1) : start], text[end : end + 2]
     longer = (before in b".-" and before) or (after[:1] == b"." and after[1:].isdigit())
-    return not longer and not re.search(
-        rb"(?i)ver(?:sion)?[ =:]*v?$|[a-z]$", text[max(0, start - 12) : start]
-    )
+    if longer or after[:1] in (b"+", b"~"):
+        return False
+    line = text[max(0, start - 120) : start].rpartition(b"\n")[2]
+    return not _VERSION_FOLLOWS.search(line)
 
 
 def _is_v6(text: bytes, start: int, end: int) -> bool:

@@ -34,9 +34,12 @@ def _span(text: bytes, hit: Hit) -> Iterator[Span]:
         values.looks_random(value) and (value != value.lower() or len(value) > 20)
     ):
         return
-    if values.can_be_secret(value) and not value.startswith(b"-"):
-        yield Span(
-            start,
-            end,
-            {"said": "password", "random": "secret"}.get(kind, kind),
-        )
+    if values.can_be_secret(value) and not _is_option(text, start):
+        yield Span(start, end, {"said": "password", "random": "secret"}.get(kind, kind))
+
+
+def _is_option(text: bytes, start: int) -> bool:
+    """Whether it is the next option of a command, as -u is in -p -u and in "-p", "-u"."""
+    before = text[max(0, start - 4) : start]
+    quoted = before[-1:] in b"\"'" and b"," not in before
+    return text.startswith(b"-", start) and not quoted and before[-1:] not in b":%=>"

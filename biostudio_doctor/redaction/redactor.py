@@ -13,6 +13,7 @@ from biostudio_doctor.redaction import (
     forms,
     kubernetes,
     near_words,
+    percent,
     phrases,
     private_keys,
     tables,
@@ -20,9 +21,13 @@ from biostudio_doctor.redaction import (
 )
 from biostudio_doctor.redaction.literals import Literals
 from biostudio_doctor.redaction.obfuscate import Obfuscator
-from biostudio_doctor.redaction.spans import Span
+from biostudio_doctor.redaction.spans import Span, merged
 from biostudio_doctor.redaction.tokens import TOKEN, Tokens, in_a_name
 from biostudio_doctor.redaction.windows import Looked, look
+
+_ROUNDS = 4
+_NEAR = 2048  # bytes around a token that are looked at once more, as far as its line goes
+_PLACES = 50  # stretches of a text; of more the whole text is
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -69,7 +74,8 @@ class Redactor:
     def stream(self, pieces: Iterable[bytes], counts: dict[str, int]) -> Iterator[bytes]:
         """The same text redacted, in bounded memory; what was redacted is counted by kind."""
         for looked in look(pieces, self._all):
-            yield self._replaced(looked, counts)
+            after = self._replaced(looked, counts)
+            yield self._settled(after, counts) if looked.spans else after
 
     def name(self, name: str) -> str:
         """A file's name redacted."""
@@ -77,9 +83,12 @@ class Redactor:
         return os.fsdecode(in_a_name(whole))
 
     def scan(self, pieces: Iterable[bytes]) -> Iterator[Place]:
-        """What is still to be found in a text that should be clean; tokens are clean."""
+        """What is still to be found in a text that should be clean; tokens are clean.
+
+        With an obfuscator that has learnt all of the map, true names are found, too.
+        """
         line, column = 1, 1
-        for looked in look(pieces, self._secrets):
+        for looked in look(pieces, self._left):
             at = looked.start
             for span in looked.spans:
                 line, column = _moved(looked.text, at, span.start, line, column)
@@ -102,14 +111,36 @@ class Redactor:
         parts.append(text[at : looked.end])
         return b"".join(parts)
 
+    def _settled(self, text: bytes, counts: dict[str, int]) -> bytes:
+        """The same, until nothing more is found: beside a token other rules may find more.
+
+        Else whoever may write into a log could write what the search of a bundle finds again.
+        """
+        for _ in range(_ROUNDS):
+            spans = [
+                span._replace(start=start + span.start, end=start + span.end)
+                for start, end in _around_tokens(text)
+                for span in merged(self._secrets(text[start:end]))
+            ]
+            if not spans:
+                break
+            text = self._replaced(Looked(text, 0, len(text), spans), counts)
+        return text
+
     def _all(self, text: bytes) -> Iterator[Span]:
         yield from self._secrets(text)
         if self._obfuscator:
             yield from self._obfuscator.find(text)
 
+    def _left(self, text: bytes) -> Iterator[Span]:
+        yield from self._secrets(text)
+        if self._obfuscator:
+            yield from self._obfuscator.left(text)
+
     def _secrets(self, text: bytes) -> Iterator[Span]:
         yield from self._in_bytes(text)
         yield from wide.find(text, self._in_bytes)
+        yield from percent.find(text, self._in_bytes)
 
     def _in_bytes(self, text: bytes) -> Iterator[Span]:
         yield from self._literals.find(text)
@@ -125,6 +156,21 @@ class Redactor:
                 start, end = found.span(found.lastindex or 0)
                 if end > start:
                     yield Span(start, end, kind)
+
+
+def _around_tokens(text: bytes) -> list[tuple[int, int]]:
+    """The lines in which tokens are, as far as they are near."""
+    found: list[tuple[int, int]] = []
+    for token in TOKEN.finditer(text):
+        start, end = token.span()
+        start = max(start - _NEAR, text.rfind(b"\n", max(0, start - _NEAR), start) + 1, 0)
+        newline = text.find(b"\n", end, end + _NEAR)
+        end = newline + 1 if newline >= 0 else min(len(text), end + _NEAR)
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+    return found if len(found) <= _PLACES else [(0, len(text))]
 
 
 def _spans(pattern: object, text: bytes) -> Iterator[tuple[int, int]]:

@@ -6,6 +6,7 @@ import re
 
 #: A token, as `Tokens.of` makes them.
 TOKEN = re.compile(rb"<redacted:[a-z0-9-]{1,40}:[0-9a-f]{8}>")
+_IN_A_NAME = re.compile(rb"redacted-([a-z0-9-]{1,40})-([0-9a-f]{8})(?![0-9a-f])")
 
 
 class Tokens:
@@ -23,3 +24,8 @@ class Tokens:
 def in_a_name(text: bytes) -> bytes:
     """Tokens as they stand in the names of files, where <, : and > are not welcome everywhere."""
     return TOKEN.sub(lambda found: found[0][1:-1].replace(b":", b"-"), text)
+
+
+def out_of_a_name(text: bytes) -> bytes:
+    """The same as they stand in texts, so that `Redactor.scan` knows them for tokens."""
+    return _IN_A_NAME.sub(rb"<redacted:\1:\2>", text)

@@ -1,7 +1,9 @@
 """Where a value ends, and whether it can be a secret at all."""
 
+import base64
 import itertools
 import math
+import operator
 import re
 from collections import Counter
 
@@ -14,7 +16,7 @@ Place = tuple[int, int]  # where something begins, and what comes after it
 
 #: A word of a sentence.
 PROSE = re.compile(rb"[A-Za-z][a-z]+")
-_QUOTE = re.compile(rb"""[bfru]{0,2}(\\*)(["'`])""", re.IGNORECASE)
+_QUOTE = re.compile(rb"""[bfru@]{0,2}(\\*)(["'`])""", re.IGNORECASE)
 _ENDS = re.compile(rb"""(\\*)(["'`])""")
 _BARE = re.compile(
     rb"""(?:<[\w.\- ]{1,60}>|[^\s"'`\\,;&()\[\]{}<>|\x00]"""
@@ -36,7 +38,7 @@ _PLACEHOLDER = re.compile(
       (?:\xe2\x80\xa2)+ | [*x.\-_?\#X]{3,} | \W{1,3} | \*+ | \.+ | <[^<>]{1,80}> | <\w+\(.*
     | \[[\w\s*-]{1,40}\] | \(\w[\w\s]{0,40}\)
     | \$\{[A-Za-z_!\#][\w.:?/@+,\ -]*(?:\}.*)? | \$\{ | \$\(.* | \$\w+ | \$\$.{0,40} | `.*`
-    | \$?\{\{[^{}]*\}?\}? | \{[\w.\ -]{0,60}\}? | \#\{.*\} | \d+/(?:tcp|udp|sctp)
+    | \$?\{\{[^{}]*\}?\}? | \{[\w.\ -]{0,60}\}? | \#\{.*\} | \d+/(?:tcp|udp|sctp) | \d+\ bits?
     | %\(?[\w.]{1,60}\)?s | %[sdvq] | %\w+% | @\w+@
     | \$env:\w+
     | !\w+\b.* | (?:vault|env|file|secret|ref)(?::|://)[\w/.\-\#]+ | &\w+ | \\+
@@ -46,7 +48,8 @@ _PLACEHOLDER = re.compile(
     | name | value | file | filename | path | setting | str | string | int | bool | bytes | text
     | object
     | any | optional | required | varchar.*
-    | invalid | expired | missing | failed | failure | incorrect | wrong | denied | accepted
+    | success | invalid | expired | missing | failed | failure | incorrect | wrong | denied
+    | accepted
     | not | is | was | ok | enabled | disabled | unset | set | empty | unknown | rejected | and
     | or | the | a | an
     | mismatch | changed | authentication | error | unexpected | expected | must | cannot | could
@@ -56,7 +59,7 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 _PATH = re.compile(
-    rb"(?:file://)?(?:\$\w+|\$\{\w+\}|~|\.{1,2})?/(?:(?:etc|run|var|home|root|tmp|usr|opt|mnt|dev"
+    rb"~/[\w./+-]+$|(?:file://)?(?:\$\w+|\$\{\w+\}|~|\.{1,2})?/(?:(?:etc|run|var|home|root|tmp|usr|opt|mnt|dev"
     rb"|proc|srv|data"
     rb"|appdata|secrets?|config|certs?|s3|app|lib|bin|sbin|boot|sys|media|snap)(?:/[\w.@%+ -]*)*|)$"
     rb"|[A-Z]:\\\\?[\w\\ .-]+$|\.{0,2}/?(?:[\w.-]+/)*[\w.-]+\.(?:pem|key|crt|cer|txt|json|ya?ml"
@@ -74,7 +77,9 @@ _CODE = re.compile(
 _UUID = re.compile(rb"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _KEYLIKE = re.compile(rb"[A-Za-z0-9+/_\-]+={0,2}")
 _HEX = re.compile(rb"[0-9a-f]+", re.IGNORECASE)
-_DIGEST = re.compile(rb"(?:sha\d+|md5)[:\-=][0-9A-Za-z+/=]+", re.IGNORECASE)
+_DIGEST = re.compile(
+    rb"(?:sha\d+|md5)[:\-=][0-9A-Za-z+/=]+|(?:[0-9a-f]{2}:){7,}[0-9a-f]{2}", re.IGNORECASE
+)
 #: A token, and after it nothing that could be more of the value it stands for.
 _REDACTED = re.compile(TOKEN.pattern + rb"(?=$|[\s\\\"'`,;&)\]}<>|:@/])")
 
@@ -181,6 +186,35 @@ def looks_random(value: bytes, shortest: int = 8) -> bool:
 def is_uuid(value: bytes) -> bool:
     """Whether it is written as a UUID."""
     return bool(_UUID.fullmatch(value))
+
+
+def is_made_of(parts: list[bytes], told: bool = False) -> bool:
+    """Whether these parts of one word are as random as only keys are.
+
+    Where letters are of one case only, digests, serial numbers and names of files are near: then
+    it must be one piece, and have letters that no hexadecimal number has. Where letters are mixed,
+    names of samples and of functions are near: their pieces are short, and change seldom between
+    capitals, small letters and digits. `told`: something else tells of a key, so less is enough.
+    """
+    body, longest = b"".join(parts), max(map(len, parts), default=0)
+    if not any(48 <= byte < 58 for byte in body) or body.isdigit():
+        return False
+    kinds = [(byte > 0x39) + (byte > 0x5A) for byte in body]
+    turns = sum(map(operator.ne, kinds, kinds[1:])) / len(body)
+    if body != body.lower() and body != body.upper():
+        enough = 0.42 if longest < 20 else 0.33
+        return len(body) >= 16 and longest >= (8 if told else 13) and turns >= enough
+    enough = 0.2 if len(body) < 40 else 0.12
+    return len(parts) == 1 and len(body) >= 24 and turns >= enough and not _HEX.fullmatch(body)
+
+
+def is_pair(value: bytes) -> bool:
+    """Whether it is base64 of user:password, as HTTP and Docker have it (RFC 7617)."""
+    try:
+        plain = base64.b64decode(value, validate=True)
+    except ValueError:
+        return False
+    return b":" in plain and plain.isascii() and plain.decode().isprintable()
 
 
 def can_be_nothing_else(value: bytes) -> bool:

@@ -17,7 +17,7 @@ from biostudio_doctor.requirements import Limit, Quantity, Requirements
 from ..reading import at, each, known
 from .plots import Mark, Plot, Row, amount, bar, bounded, name, observed, share, status_of
 
-_USE = {"used": "used", "free": "free for use", "kept": "reserved"}
+_USE = {"used": "used", "free": "available", "kept": "reserved"}
 _COLUMNS = ("What", "How much", "In words")
 
 
@@ -125,7 +125,7 @@ def _others(places: list[Place]) -> Iterator[Row]:
 def _use(room: Room, called: str, detail: str, line: float = 0) -> Row:
     kept = max(0, room.size - room.usable)
     scale = max(room.size, line)
-    words = f"{text.size(room.used)} used, {text.size(room.available)} free"
+    words = f"{text.size(room.used)} used, {text.size(room.available)} available"
     words += f" of {text.size(room.size)}."
     parts = bar(scale, ("used", room.used), ("free", room.available), ("kept", kept))
     return Row(called, words, parts, [Mark("need", share(line, scale))] if line else (), detail)

@@ -75,7 +75,7 @@ def test_the_same_facts_give_the_same_bytes(bundle: Command) -> None:
     found = set()
     for moment in ("", "", "1000000000"):
         env = {"SOURCE_DATE_EPOCH": moment} if moment else {}
-        done = bundle(*PLAIN, "--reproducible", **env)
+        done = bundle(*PLAIN, "--only", "certificates", "--offline", "--reproducible", **env)
         assert done.returncode == 0, done.stderr
         found.add((bundle.path.name.rpartition("-")[2], bundle.path.read_bytes()))
         assert bundle.manifest.created_at is None

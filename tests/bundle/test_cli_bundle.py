@@ -34,6 +34,8 @@ def test_the_whole_of_this_host(bundle: Command) -> None:
     assert done.returncode == 0, done.stderr
     found = {one.id: one for one in bundle.manifest.collectors}
     assert found[""].outcome == "whole" and found["host"].outcome in ("whole", "partial")
+    assert b"<redacted" not in bundle.entry("report.txt"), "there is no secret in a table of ours"
+    assert b"<redacted" not in bundle.entry("report.html")
     ids = {result["id"] for result in json.loads(bundle.entry("report.json"))["results"]}
     assert "os.release" in ids
     verified = subprocess.run(
@@ -59,6 +61,7 @@ def test_a_dry_run(bundle: Command) -> None:
         (("--since", "1h", "--until", "2h"), "--since: 1h is not before 2h"),
         (("--only", "no-such"), "no collector matches 'no-such'"),
         (("--only", "reprt"), "did you mean 'report'?"),
+        (("--only", "report", "--skip", "report"), "--only and --skip leave nothing to gather"),
         (("--host-root", "/nonexistent"), "--host-root: /nonexistent is no directory"),
         (("--recipient", "age1x", "--gpg-recipient", "x"), "cannot be had together"),
     ],

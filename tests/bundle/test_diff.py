@@ -106,7 +106,7 @@ def test_all_kinds_of_changes(tmp_path: Path) -> None:
         (one.subject, one.was and one.was.status, one.now and one.now.status)
         for one in found.findings
     ]
-    assert told == [("subject 0", "pass", "warn"), ("subject 2", None, "fail")]
+    assert told == [("subject 2", None, "fail"), ("subject 0", "pass", "warn")], "worst first"
     assert found.facts == {"lab.check": diff.Changes(told=(Changed(what="size", was=1, now=2),))}
     assert found.packages.told == (
         Changed(what="bash", was="5.2-1", now="5.2-2"),
@@ -116,6 +116,49 @@ def test_all_kinds_of_changes(tmp_path: Path) -> None:
     assert found.configuration.told == (Changed(what="domain", now="studio.example.com"),)
     assert found.collectors.told == (Changed(what="logs", was="whole", now="failed: no such"),)
     assert not found.files.told and found.any
+
+
+def observed(facts: Any) -> dict[str, bytes]:
+    one = report(Status.PASS)
+    result = structs.replace(one.results[0], observation=facts)
+    return bundles.contents(structs.replace(one, results=(result,)))
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "moved"),
+    [
+        ({"used": 32_878_927_872}, {"used": 32_952_082_432}, 1),
+        ({"used": 32_878_927_872}, {"used": 95_000_000_000}, 0),
+        ({"load": [2.5, 5.1, 6.7]}, {"load": [3.1, 4.9, 6.5]}, 6),
+        ({"some": 51.4}, {"some": 2}, 1),
+        ({"port": 5432}, {"port": 5433}, 0),
+        ({"limit": 20_000}, {"limit": 1_048_576}, 0),
+        ({"on": True}, {"on": False}, 0),
+        ({"version": "6.1"}, {"version": "6.2"}, 0),
+        ({"free": 16_000_000}, {"free": None}, 0),
+    ],
+)
+def test_what_only_moves_is_counted_and_nothing_else(
+    was: Any, now: Any, moved: int, tmp_path: Path
+) -> None:
+    found = compared(tmp_path, observed(was), observed(now))
+    assert found.any is (not moved)
+    assert found.moved == ({"lab.check": moved} if moved else {})
+
+
+def test_the_same_secret_has_another_token_in_each_bundle(tmp_path: Path) -> None:
+    def one(token: str) -> dict[str, bytes]:
+        files = observed({"url": f"https://<redacted:password:{token}>@x"})
+        files["config.json"] = f'{{"x": "<redacted:token:{token}>"}}'.encode()
+        return files
+
+    old, new = one("0123abcd"), one("4567abcd")
+    assert not compared(tmp_path, old, new).any
+    sides = []
+    for name, files in (("old", old), ("new", new)):  # reproducible ones have the host's key
+        with reader.reading(bundles.write(tmp_path / name, files, created_at=None)) as bundle:
+            sides.append(diff.side(bundle))
+    assert len(diff.compare(*sides).configuration.told) == 1
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -126,6 +127,7 @@ def test_who_may_read_nothing_gets_a_whole_bundle_all_the_same(public: Path) -> 
     assert path.stat().st_uid == 65534 and stat.S_IMODE(path.stat().st_mode) == 0o600
     refused = [file for file in bundle.manifest.files if "root" in file.reason]
     assert refused and bundle.manifest.verified
+    assert "Root could have had more" in done.stdout
 
 
 # --- No room --------------------------------------------------------------------------------------
@@ -192,6 +194,29 @@ def test_a_signal_leaves_nothing(bundle: Command, number: signal.Signals) -> Non
     assert process.returncode == 128 + number and out == "" and bundle.left == []
     assert err == f"biostudio-doctor: ended by {number.name}; no bundle was made\n"
     assert _none_left(mark)
+
+
+_LATE = """
+import os, runpy, signal
+from biostudio_doctor.bundle.destination import Destination
+keep = Destination.keep
+def kept(self):
+    keep(self)
+    os.kill(os.getpid(), signal.SIGTERM)
+Destination.keep = kept
+runpy.run_module("biostudio_doctor", run_name="__main__")
+"""
+
+
+def test_a_signal_that_comes_too_late_parts_nothing(bundle: Command) -> None:
+    command = [sys.executable, "-c", _LATE, "bundle", *only("made.plain"), "--obfuscate", "ips",
+               "--output", "b.tar.gz"]  # fmt: skip
+    done = subprocess.run(
+        command, cwd=bundle.directory, env=bundle.environment({}), capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert bundle.left == ["b.tar.gz", "b.tar.gz.names.json"] and "b.tar.gz" in done.stdout
 
 
 def test_after_sigkill_there_is_only_what_the_next_run_removes(bundle: Command) -> None:

@@ -8,9 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from biostudio_doctor.cli import bundle_read
-from tests.bundle.test_hostile import honest, shown
+from tests.bundle.test_hostile_documents import shown
 from tests.lab import bundles
-from tests.lab.bundles import archive, contents, entries, entry, packed
+from tests.lab.bundles import archive, contents, entries, entry, honest, packed
 
 _TAR = archive(honest())
 _GZIP = packed(_TAR)

@@ -104,6 +104,14 @@ def test_one_that_hangs_costs_its_time() -> None:
     assert other.collected.outcome is Outcome.WHOLE
 
 
+def test_what_hangs_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("biostudio_doctor.bundle.gather.SLOW", 0.2)
+    hangs = one_of(Ask(command=("sleep", "60"), name="s", seconds=60), seconds=60)
+    hanging, whole = gather(hangs, WHOLE, seconds=5, concurrency=1)
+    assert hanging.collected.outcome is Outcome.FAILED
+    assert whole.collected.outcome is Outcome.WHOLE
+
+
 def test_all_together_have_their_time() -> None:
     slow = one_of(say(lambda: time.sleep(60)), seconds=60)
     start = time.monotonic()

@@ -8,9 +8,11 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import msgspec
 import pytest
@@ -74,6 +76,8 @@ def test_no_clock_and_no_machine_is_asked(
     observed: Report, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that the result is the same next year, and on another machine."""
+    # In this process, since what makes another one asks the machine.
+    monkeypatch.setattr(judging, "confined", lambda work, *_: work())
     expected = judging.judge(observed, config)  # and everything is imported now
     rules = requirements.load(observed.scope.profile)
 
@@ -166,21 +170,58 @@ def test_a_profile_that_is_unknown_here() -> None:
         judging.judge(odd, Config())
 
 
-def test_facts_that_would_be_judged_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forever(*_: object) -> None:
-        while True:
-            pass
+def forever(*_: object) -> None:
+    while True:
+        pass
 
-    monkeypatch.setattr(judging, "_SECONDS", 0.1)
+
+def hungry(*_: object) -> None:
+    kept = []
+    while True:
+        kept.append(bytes(16 << 20))
+
+
+def deep(*_: object) -> None:
+    deep()
+
+
+def killed(*_: object) -> None:
+    os.kill(os.getpid(), 9)
+
+
+@pytest.mark.parametrize(
+    ("judge", "said"),
+    [
+        (forever, "takes too long, or too much memory"),
+        (hungry, "MemoryError"),
+        (deep, "maximum recursion depth"),
+        (killed, "takes too long, or too much memory"),
+    ],
+)
+def test_facts_that_a_judgement_does_not_survive(
+    judge: Callable[..., None], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made in a process that is expendable, so that the others are made all the same."""
+    monkeypatch.setattr(judging, "_SECONDS", 0.5 if judge is forever else 20)
+    check = registry.load_check(registry.find(registry.CHECKS)["cpu.count"])
+    monkeypatch.setattr(check, "judge", judge)
+    monkeypatch.setattr(judging, "_facts", lambda kind, observation: observation)
+    one = structs.replace(sample().results[0], id="cpu.count", observation={"online": 2})
+    (finding,) = judging.judge(lone(one), Config()).results[0].findings
+    assert finding.status is Status.ERROR and said in finding.summary and finding.remedy
+
+
+def test_all_judgements_together_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     check = registry.load_check(registry.find(registry.CHECKS)["cpu.count"])
     monkeypatch.setattr(check, "judge", forever)
-    facts = {"online": 2, "quota": None}
-    monkeypatch.setattr(judging, "_facts", lambda kind, observation: facts)
-    one = structs.replace(sample().results[0], id="cpu.count", observation=facts)
+    monkeypatch.setattr(judging, "_facts", lambda kind, observation: observation)
+    monkeypatch.setattr(judging, "_ALL_SECONDS", 0.5)
+    one = structs.replace(sample().results[0], id="cpu.count", observation={"online": 2})
+    many = structs.replace(sample(), results=(one,) * 30)
     started = time.monotonic()
-    judged = judging.judge(lone(one), Config()).results[0]
-    assert "took longer than 0.1 s" in judged.findings[0].summary
-    assert time.monotonic() - started < 5
+    judged = judging.judge(many, Config())
+    assert time.monotonic() - started < 10
+    assert {result.status for result in judged.results} == {Status.ERROR}
 
 
 @settings(max_examples=300)
@@ -192,7 +233,8 @@ def test_facts_that_no_machine_has_never_break_the_report(data: st.DataObject) -
     for _ in range(data.draw(st.integers(1, 3))):
         bundles.mutate(facts, data)
     one = structs.replace(result, observation=facts["facts"])
-    judged = judging.judge(structs.replace(observed, results=(one,)), Config())
+    with mock.patch.object(judging, "confined", lambda work, *_: work()):  # a fork takes longer
+        judged = judging.judge(structs.replace(observed, results=(one,)), Config())
     assert judged.results[0].findings
     msgspec.json.encode(judged)
 

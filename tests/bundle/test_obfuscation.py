@@ -2,8 +2,11 @@
 
 import gzip
 import json
+import secrets
 import stat
 from pathlib import Path
+
+import pytest
 
 from biostudio_doctor.bundle.reader import reading
 from tests.bundle.conftest import Command
@@ -37,7 +40,7 @@ def test_names_are_replaced_alike_and_told_to_nobody_else(bundle: Command, tmp_p
     for name, other in (*told["hosts"].items(), *told["ips"].items()):
         expected = expected.replace(name, other)
     assert text == expected and "correct" in text
-    (other,) = [value for name, value in found.items() if "/b-" in name]
+    (other,) = [found[name] for name in found if "logs/" in name and not name.endswith("/a.log")]
     assert other == text * 2
     whole = gzip.decompress(path.read_bytes()).decode()
     assert "example.org" not in whole and "172.30.5" not in whole
@@ -48,9 +51,33 @@ def test_names_are_replaced_alike_and_told_to_nobody_else(bundle: Command, tmp_p
 def test_what_is_unknown(bundle: Command) -> None:
     done = bundle("--obfuscate", "hosts,names")
     assert done.returncode == 2 and "'names' is unknown; expected some of hosts" in done.stderr
+    done = bundle("--obfuscate", "")  # as of a variable that is not set
+    assert done.returncode == 2 and "'' is unknown" in done.stderr and bundle.left == []
 
 
 def test_nothing_is_left_when_it_fails(bundle: Command) -> None:
     (bundle.directory / "b.tar.gz.names.json").mkdir()
     done = bundle("--only", "made.plain", "--obfuscate", "ips", "--output", "b.tar.gz")
     assert done.returncode == 2 and bundle.left == ["b.tar.gz.names.json"]
+
+
+@pytest.mark.parametrize(
+    "leak", ["at node7.example.org", "NODE7.Example.org:22", "172.30.5.7/24", "/home/{user}_old/x"]
+)
+def test_a_true_name_that_got_through_is_found(bundle: Command, tmp_path: Path, leak: str) -> None:
+    user = f"u{secrets.token_hex(4)}"
+    root = tmp_path / "root"
+    (root / "proc").mkdir(parents=True)
+    (root / "etc").mkdir()
+    (root / "etc/passwd").write_text(f"{user}:x:1001:1001::/home/{user}:/bin/sh\n")
+    (root / "etc/hosts").write_text("172.30.5.7 node7.example.org\n")
+    (root / "logs").mkdir()
+    (root / "logs/a.log").write_text(f"{LINE}{user}\n")
+    leaks = (
+        "--only", "made.files", "--only", "made.leaks", "--host-root", str(root),
+        "--obfuscate", "hosts,ips,users",
+    )  # fmt: skip
+    done = bundle(*leaks, MADE_LOGS="/logs", MADE_LEAK=leak.format(user=user))
+    assert done.returncode == 1 and bundle.left == [] and done.stdout == ""
+    assert "made.leaks/leak.txt:3:" in done.stderr
+    assert "node7" not in done.stderr.lower() and user not in done.stderr

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biostudio_doctor.collectors import harmless
-from biostudio_doctor.collectors.engine import demultiplexed
+from biostudio_doctor.collectors import pruning
+from biostudio_doctor.collectors.docker_api import demultiplexed
 from biostudio_doctor.host import Host
 from tests.conftest import MakeHost
 from tests.lab import engines
@@ -233,7 +233,7 @@ def test_no_engine_at_all(make_host: MakeHost) -> None:
 
 def test_an_archive_that_is_none_is_told(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the engine, or who stands in for it, sends anything."""
-    from biostudio_doctor.collectors.engine import Engine
+    from biostudio_doctor.collectors.docker_api import Engine
 
     monkeypatch.setattr(Engine, "stream", lambda *_, **__: iter([b"no tar" * 200]))
     got = collect(host, "biostudio")
@@ -264,18 +264,18 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_any_object_is_pruned(thing: Any) -> None:
-    harmless.kubernetes(thing)
-    json.dumps(harmless.kubernetes(thing))
+    pruning.kubernetes(thing)
+    json.dumps(pruning.kubernetes(thing))
 
 
 @given(st.dictionaries(st.sampled_from(["Config", "Args", "Cmd"]), JSON))
 def test_any_container_is_pruned(thing: dict[str, Any]) -> None:
-    json.dumps(harmless.container(thing))
+    json.dumps(pruning.container(thing))
 
 
 def test_values_of_unknown_variables_are_left_out() -> None:
     given_ = ["A=1", "HOST=h", "no_proxy=x", "B", "REDIS_LIST=redis://:pw@h:6379"]
-    assert harmless.environment(given_) == [
+    assert pruning.environment(given_) == [
         "A=(left out)", "HOST=h", "no_proxy=x", "B=(left out)", "REDIS_LIST=redis://h:6379",
     ]  # fmt: skip
 

@@ -138,6 +138,10 @@ def test_boots(got: dict[str, str]) -> None:
         ("[1.0] NVRM: Xid (0000:01:00): 13, 0005 0000", "GPU 0000:01:00: 1 x XID 13: graphics"),
         ("NVRM: Xid (PCI:0000:01:00 GPU-I:05): 94, pid=9", "GPU 0000:01:00: 1 x XID 94: contained"),
         ("NVRM: Xid (PCI:0000:01:00): 999, new", "XID 999: see the page above"),
+        (
+            "nvidia-nvswitch3: SXid (PCI:0000:c1:00.0): 20034, Fatal, Link 30 LTSSM Fault Up",
+            "NVSwitch 0000:c1:00.0: 1 x SXID 20034: see the page above",
+        ),
     ],
 )
 def test_forms_of_xids(line: str, told: str) -> None:

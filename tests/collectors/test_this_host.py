@@ -5,6 +5,7 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -212,6 +213,22 @@ def test_the_history_of_a_daemon_that_runs_or_has_ended(make_host: MakeHost) -> 
         )
     ]
     assert before == {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def test_what_a_killed_run_left_of_a_history_is_removed(
+    make_host: MakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "tmp"
+    directory.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    us = "from biostudio_doctor import host, scratch; us = scratch.owner(host.Host()).new_name()"
+    leave = f"{us}; import os; os.mkdir(us); open(f'{{us}}/history.sqlite3', 'w')"
+    subprocess.run([sys.executable, "-c", leave], cwd=directory, check=True)
+    (directory / "theirs").mkdir()
+    assert len(os.listdir(directory)) == 2
+    host = make_host({"/var/lib/biostudio-doctor/history.sqlite3": "none"})
+    assert "it is no history" in collect(host, "doctor").troubles["doctor/daemon-history.jsonl"]
+    assert os.listdir(directory) == ["theirs"]
 
 
 def test_a_history_that_is_none_or_a_link(make_host: MakeHost) -> None:

@@ -12,6 +12,7 @@ from msgspec import structs
 
 from biostudio_doctor.daemon.web import page as pages
 from biostudio_doctor.model import SEVERITY, Finding, Remedy, Report, Status
+from biostudio_doctor.pages import duration
 from tests.lab.browsing import Outline
 from tests.lab.web_process import WebProcess, hostile, result, sixty_checks, whole_report
 
@@ -110,7 +111,7 @@ def web() -> Iterator[WebProcess]:
     ],
 )  # fmt: skip
 def test_durations_are_those_that_people_say(seconds: float, shown: str) -> None:
-    assert pages._duration(seconds) == shown
+    assert duration(seconds) == shown
 
 
 @pytest.mark.parametrize(

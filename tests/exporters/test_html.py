@@ -29,6 +29,7 @@ from biostudio_doctor.model import (
     Status,
     Strength,
 )
+from biostudio_doctor.redaction.redactor import Redactor
 from tests.conftest import report
 from tests.lab.browsing import Outline
 from tests.lab.html_page import DRAWN, of_facts, rendered, sound
@@ -76,6 +77,12 @@ def test_the_policy_allows_its_own_style_and_nothing_else(whole: Report) -> None
     )
     assert text.index("Content-Security-Policy") < text.index("<style>")
     assert "@import" not in style and not re.search(r"url\((?!#)", style)
+
+
+def test_redaction_leaves_the_page_as_it_is() -> None:
+    """Or the style in a bundle is no longer the one that the policy of the page allows."""
+    page = rendered(report(*Status)).encode()
+    assert list(Redactor(bytes(32)).scan([page])) == []
 
 
 def test_every_status_has_a_shape_and_a_word_of_its_own() -> None:
@@ -159,7 +166,7 @@ def test_storage_is_drawn_where_the_check_judged_it(whole: Report) -> None:
     app, both = rows["APP"], rows["APP and USER"]
     assert (app.status, both.status) == (Status.PASS, Status.WARN)
     assert app.detail == "/data (xfs)" and rows["METADATA"].detail == "/ (ext4)"
-    assert app.words == "90 GB used, 480 GB free of 600 GB. 40 GB recommended."
+    assert app.words == "90 GB used, 480 GB available of 600 GB. 40 GB recommended."
     assert kinds(app) == ["used", "free", "kept"]
     used, free, _ = app.segments or ()
     assert (used.width, free.start, free.width) == (15.0, 15.0, 80.0)

@@ -86,6 +86,11 @@ def entries(
     return [first, *(entry(f"{top}/{path}", content) for path, content in files.items())]
 
 
+def honest() -> list[Entry]:
+    """The entries of a small honest bundle."""
+    return entries(contents())
+
+
 def write(path: Path, files: Mapping[str, bytes] | None = None, /, **changes: Any) -> Path:
     """An honest bundle; keywords are what its manifest says otherwise."""
     files = contents() if files is None else files

@@ -100,6 +100,9 @@ def test_addresses_in_a_text() -> None:
         "a::b",
         "sha256:0a1b",
         "pkg-1.2.3.4-1.el9",
+        "0::/init.scope",
+        "upgrade libx:amd64 1.2.5.1 1.7.4.4",
+        "libx 1.2.5.1+dfsg-1",
     ],
 )
 def test_what_is_no_address_stays(text: str) -> None:
@@ -144,9 +147,42 @@ def test_users() -> None:
     assert others[3].startswith("password=<redacted:password:")
 
 
+def test_names_end_where_a_word_goes_on_after_an_underscore() -> None:
+    after, _ = hide("/home/alice_old web01_access.log\n", users=["alice"], hosts=["web01"])
+    assert "alice" not in after and "web01" not in after and after.endswith("_access.log\n")
+
+
+def test_the_map_is_told_in_portions_each_once() -> None:
+    text = "".join(f"10.1.{n >> 8}.{n & 255}\n" for n in range(1, 20_001))
+    _, obfuscator = hide(text, ips=True)
+    told: dict[str, str] = {}
+    while news := obfuscator.news():
+        assert len(news["ips"]) <= 10_000 and not told.keys() & news["ips"].keys()
+        told |= news["ips"]
+    assert told == obfuscator.map()["ips"] and len(told) > 19_000
+    other = Obfuscator(KEY, ips=True)
+    other.learn({"ips": told})
+    assert other.map()["ips"] == told and not other.news()
+
+
+def test_what_is_left_is_found_and_what_stands_for_it_is_not() -> None:
+    text = "alice@db.corp.lab 10.9.8.7\n"
+    after, obfuscator = hide(text, hosts=["corp.lab"], users=["alice"], ips=True)
+    redactor = Redactor(KEY, obfuscator=obfuscator)
+    assert not list(redactor.scan([after.encode()]))
+    kinds = [place.kind for place in redactor.scan([text.encode()])]
+    assert kinds == ["user", "host", "address"]
+
+
 def test_processes_agree_without_talking() -> None:
     options = {"hosts": ["corp.lab"], "users": ["alice"], "ips": True}
     text = "alice@db.corp.lab 10.9.8.7\n"
     assert hide(text, **options)[0] == hide(text, **options)[0]
     other = Redactor(KEY, obfuscator=Obfuscator(secrets.token_bytes(32), **options))  # type: ignore[arg-type]
     assert b"".join(other.stream([text.encode()], {})).decode() != hide(text, **options)[0]
+
+
+def test_an_address_in_the_place_of_a_host_has_no_domain() -> None:
+    text = "127.0.0.1 10.0.0.1"
+    said, obfuscator = hide(text, hosts=["127.0.0.1"])
+    assert said == text and not list(obfuscator.left(text.encode()))

@@ -74,6 +74,12 @@ PLACES = {
     "CSV": "name,value\nhost,db\ndb_password,{}\n",
     "processes": "\0--token\0{}\0",
     "nginx": '    proxy_set_header X-Token "{}";\n',
+    "Docker's options": "DOCKER_OPTS='--log-opt splunk-token={} -H fd://'\n",
+    "the code of listen": "Environment=BIOSTUDIO_DOCTOR_CODE={}\n",
+    "HAProxy's user": "  user admin insecure-password {}\n",
+    "HAProxy's page": "  stats auth admin:{}\n",
+    "HAProxy's header": "http-request set-header Authorization Basic\\ {}\n",
+    "fstab of CIFS": "//server/share /mnt cifs user=alice%{},uid=1 0 0\n",
 }
 
 
@@ -122,6 +128,10 @@ def test_by_name(place: str) -> None:
         "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
         "https://host:8443/a@b",
         "invalid token: expected }",
+        "pass      proxy.settings         No proxy is set on this host, so its programs",
+        "base-passwd\t3.6.1\npasswd\t1:4.13+dfsg1-1+deb12u1\npython3-jwt\t2.6.0-1",
+        "the user must password protect it",
+        "unk_token=[UNK]",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
@@ -319,6 +329,20 @@ def test_what_is_redacted_stays_as_it_is(text: str) -> None:
     once = b"".join(ENGINE.stream([text.encode()], {}))
     assert b"".join(ENGINE.stream([once], {})) == once
     assert not list(ENGINE.scan([once]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "stats auth a:%22206173{\x00%3Dpasswordcookie: a=\n",
+        "x----END PRIVATE KEY-----cookie: a=bf2da67cb7551bca8be9c8~--token5a4b1a0b5b3c| sudo -S\n",
+        "u:>-- user=u%http://ee77bddb88Xr3gXXcWj7rYWgnemQ;\n",
+    ],
+)
+def test_nobody_can_write_what_a_search_of_a_bundle_finds_again(text: str) -> None:
+    redactor = Redactor(KEY, ["known-secret-7"])
+    after = b"".join(redactor.stream([text.encode()], {}))
+    assert not list(redactor.scan([after]))
 
 
 @given(st.text(min_size=literals.SHORTEST, max_size=40).filter(lambda text: text.strip() == text))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from biostudio_doctor.certificates.confined import ConfinedError, confined
+from biostudio_doctor.confined import ConfinedError, confined
 
 
 def test_the_answer_comes_back() -> None:

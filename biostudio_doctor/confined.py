@@ -2,8 +2,9 @@
 
 Unlocking a key is as much work as the file asks for: a PKCS#12 file may demand four thousand
 million rounds, or gigabytes, and checking the primes of a huge key takes minutes. The libraries
-know no limit, and hold the interpreter's lock meanwhile. A forked process can be limited and
-killed, and whatever it knew of a secret ends with it.
+know no limit, and hold the interpreter's lock meanwhile. Facts in a bundle can be made to keep a
+judgement busy likewise. A forked process can be limited and killed, and whatever it knew of a
+secret ends with it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from collections.abc import Callable
 #: Seconds. Honest files have some thousand rounds, done in milliseconds; the most that a program
 #: writes (600,000, by NSS) some tenths of a second.
 SECONDS = 0.9
-_MEMORY = 64 << 20  # bytes beyond what this process has mapped already
+#: Bytes beyond what this process has mapped already.
+MEMORY = 64 << 20
 _ANSWER_LIMIT = 4 << 20  # bytes
 
 
@@ -28,8 +30,8 @@ class ConfinedError(Exception):
     """The work came to no end: it took too long, too much memory, or broke its process."""
 
 
-def confined(work: Callable[[], bytes], seconds: float = SECONDS) -> bytes:
-    """What `work` returns, done in a fork that has `seconds` and little memory.
+def confined(work: Callable[[], bytes], seconds: float = SECONDS, memory: int = MEMORY) -> bytes:
+    """What `work` returns, done in a fork that has `seconds` and `memory`, in bytes.
 
     It may use modules that were imported before, and must neither start threads nor raise.
 
@@ -41,7 +43,7 @@ def confined(work: Callable[[], bytes], seconds: float = SECONDS) -> bytes:
         warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads: see _child
         pid = os.fork()
     if pid == 0:
-        _child(work, sending, seconds)
+        _child(work, sending, seconds, memory)
     os.close(sending)
     try:
         return _receive(receiving, time.monotonic() + seconds)
@@ -51,7 +53,7 @@ def confined(work: Callable[[], bytes], seconds: float = SECONDS) -> bytes:
         os.waitpid(pid, 0)
 
 
-def _child(work: Callable[[], bytes], sending: int, seconds: float) -> None:
+def _child(work: Callable[[], bytes], sending: int, seconds: float, memory: int) -> None:
     """Never returns. A lock that another thread held at the fork costs the time, and no more."""
     try:
         gc.disable()
@@ -59,7 +61,7 @@ def _child(work: Callable[[], bytes], sending: int, seconds: float) -> None:
         whole = int(seconds) + 1
         resource.setrlimit(resource.RLIMIT_CPU, (whole, whole))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it would hold the secret
-        allowed = _mapped() + _MEMORY
+        allowed = _mapped() + memory
         resource.setrlimit(resource.RLIMIT_AS, (allowed, allowed))
         answer = b"+" + work()
         while answer:

@@ -1,0 +1,183 @@
+"""Causes, not cases: names, signs and shapes that no table of the engine can have, and the like of
+them that are no secrets. All secrets are made at run time."""
+
+import secrets
+import string
+from base64 import b64encode
+from urllib.parse import quote
+
+import pytest
+
+from biostudio_doctor.redaction.redactor import Redactor
+
+from .material import ALNUM, HEX, UPPER, pick
+
+RND = secrets.SystemRandom()
+LETTERS = string.ascii_lowercase
+ENGINE = Redactor(bytes(32))
+
+
+def redact(text: str) -> str:
+    once = b"".join(ENGINE.stream([text.encode()], {}))
+    assert b"".join(ENGINE.stream([once], {})) == once
+    return once.decode()
+
+
+def word(size: int = 32, letters: str = ALNUM) -> str:
+    """Random, and with a digit: chance makes words without any, which look like words."""
+    return pick(RND, letters, size - 4) + "7q4x"
+
+
+#: {} is a random word of capitals, small letters and digits.
+SHAPES = {
+    "a vendor nobody knows": "request with acme_live_{} failed",
+    "with dashes": 'x = "zz-pat-{}"',
+    "any key": "meraki_key: {}",
+    "any key in a header": "X-Lab-Partner-Key: {}",
+    "whatever the name": 'const frobnicator = "{}"',
+    "whatever the name, in an env file": "FROBNICATOR={}\n",
+    "Go": 'var labToken string = "{}"',
+    "TypeScript": 'const token: string = "{}"',
+    "Rust": 'let token: &\'static str = "{}";',
+    "C": 'char password[] = "{}";',
+    "C#": 'string password = @"{}";',
+    "make": "PASSWORD ?= {}\n",
+    "an arrow": "password -> {}\n",
+    "French": "mot_de_passe: {}\n",
+    "Spanish": "contraseña = {}\n",
+    "Vietnamese": "mật khẩu: {}\n",
+    "Chinese": "密码\uff1a{}\n",
+    "Russian": "пароль={}\n",
+    "no scheme": "broker: guest:{}@mq.lab:5672\n",
+    "npmrc": "//registry.lab/:_auth={}\n",
+    "Rails": "Set-Cookie: a=1\nseen _lab_session={} again\n",
+    "a pair of arguments": "field 'String' , 'API_KEY' , '\\\"{}\\\"'\n",
+    "SNMP": "snmp:\n  community_strings:\n\t\t- '{}'\n",
+    "a network device": "pac key 7 {}\n",
+    "an ACL with blanks": 'user default on >"P@ss {} x" ~* +@all\n',
+    "P/W": "P/W: {}\n",
+    "a query": "https://host/x?code={}&b=1",
+}
+
+
+#: {} is what a person makes up: letters, and no capitals.
+NAMED = {
+    "Go": 'var labToken string = "{}"',
+    "TypeScript": 'const token: string = "{}"',
+    "a header": "X-Lab-Partner-Key: {}",
+    "SNMP": "snmp-server community {} RW\n",
+    "P/W": "P/W: {}7\n",
+    "LDAP": "ldaps://host bind 'OpenDSObject' pass '{}:J$6~9Lq' x\n",
+}
+#: ... and forms of vendors' tokens of odd alphabets, by what stands before and their length.
+VENDORS = {
+    "AQ.Ab8": 44, "AstraCS:": 40, "ABSK": 80, "$aact_prod_": 40, "FLWSECK_TEST-": 12,
+    "xoxd-": 40, "mlsn.": 40, "AIK_CI_": 24, "4b1d": 38, "key-": 32, "duffel_test_": 43,
+    "sha256~": 43, "api_live.": 32, "dvc_server_": 16, "polar_oat_": 30,
+    "xoxe.xoxb-": 60, "NRII-": 32, "fm2_": 80, "SG.": 66,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("before", VENDORS)
+def test_forms_of_vendors(before: str) -> None:
+    secret = before + word(VENDORS[before])
+    assert secret not in redact(f"request failed for {secret} (401)")
+
+
+@pytest.mark.parametrize("shape", NAMED)
+def test_what_people_make_up(shape: str) -> None:
+    secret = pick(RND, LETTERS, 14)
+    assert secret not in redact(NAMED[shape].format(secret))
+
+
+def test_a_pair_in_base64() -> None:
+    made = (b64encode(f"{pick(RND, LETTERS, 4)}:{word(4)}".encode()).decode() for _ in range(5000))
+    secret = min(made, key=lambda text: sum(letter.isdigit() for letter in text))
+    assert secret not in redact(f'{{"auths": {{"registry.lab": {{"auth": "{secret}"}}}}}}')
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_no_table_knows(shape: str) -> None:
+    secret = word()
+    assert secret not in redact(SHAPES[shape].format(secret))
+
+
+def test_keys_of_any_vendor_in_hexadecimal_or_as_uuid() -> None:
+    number = pick(RND, HEX, 28).lower() + "7a4c"
+    uuid = f"{number[:8]}-{number[8:12]}-{number[12:16]}-{number[16:20]}-{number[20:]}"
+    for secret in (number, uuid):
+        assert secret not in redact(f"frobnicator_key: {secret}\n")
+
+
+@pytest.mark.parametrize("before", ["requirepass ", "a:1:b:c:", "curl -u a:", "IDENTIFIED BY '"])
+def test_a_secret_may_begin_with_a_dash(before: str) -> None:
+    secret = word()
+    after = "'" if before.endswith("'") else ""
+    assert secret not in redact(f"{before}-{secret}{after}\n")
+    for line in ("mysql -p -u root --password -h db\n", "redis-cli -a -h db.lab\n"):
+        assert redact(line) == line
+
+
+def test_what_is_encoded_for_a_url_becomes_the_token_of_what_it_means() -> None:
+    secret = f"{word()}/+ {word(8)}"
+    plain = redact(f'{{"password": "{secret}"}}').split('"')[3]
+    for text in (f'{{"password":"{secret}"}}', f'{{"a":1,"password":"{secret}"}}'):
+        for encoded in (quote(text, safe=""), quote(quote(text, safe=""), safe="")):
+            after = redact(f"GET /x?q={encoded}&port=5432 200")
+            assert plain in after
+            assert after.endswith("&port=5432 200")
+    hashed = f"$2b$12${pick(RND, ALNUM, 53)}"
+    assert quote(hashed[8:]) not in redact(f"user=a&row={quote(hashed, safe='')}&b=1")
+
+
+def test_vaults_and_robots() -> None:
+    digits = pick(RND, HEX, 80).lower()
+    assert digits not in redact(f"$ANSIBLE_VAULT;1.1;AES256\n{digits}\nport: 1\n")
+    key = "-".join(["A3", *(pick(RND, UPPER, size) for size in (6, 6, 5, 5, 5, 5))])
+    assert key not in redact(f"emergency kit: {key} (print it)")
+    robot = word(64, UPPER).upper()
+    assert robot not in redact(f"lab+builder:{robot}\n")
+
+
+def harmless() -> list[str]:
+    digest, base = pick(RND, HEX, 64).lower(), word(40)
+    small = pick(RND, ALNUM, 20).lower()
+    return [
+        f"tmp/systemd-private-{digest[:32]}-chronyd.service-{word(6)}",
+        f"dm-uuid-LVM-{word(64)}",
+        f"docker-{digest}.scope",
+        "snapshot-averylongnameofsomethingnice2026",
+        "  community edition",
+        f'"integrity": "sha512-{b64encode(base.encode()).decode()}"',
+        "Patient12_TumorA_RNAseqBatch3_S12_L001_R1_001.fastq.gz",
+        "void nccl_AllReduce_RING_LL_Sum_getPassRegistry15Ev",
+        f"web_1.{small}7a9x0",
+        f'requestId="{base}"',
+        f"etag: {base}",
+        f"image_digest={base}",
+        f"x-amz-id-2: {word(76)}",
+        "primary_key = sample_id_2026a",
+        f"cache_key={digest}",
+        f"GPG_KEY={digest[:40].upper()}",
+        "Cipher key: 512 bits",
+        f"sig_key: {':'.join(digest[at : at + 2].upper() for at in range(0, 40, 2))}",
+        f"Build time autogenerated kernel key: {digest[:40]}",
+        "paste.filter_factory = keystonemiddleware.auth_token:filter_factory",
+        'cookie=0x0, duration=8.528s, table=0, in_port="s1-eth2"',
+        "storage: type=NSSDB,nickname='Server-Cert',token='NSS Certificate DB'",
+        "socket: '/run/mysql.sock'  port: 3306  MySQL Community Server (GPL)",
+        "fastcgi_pass   127.0.0.1:9000;",
+        "/etc/passwd: d:",
+        "auth  pam_debug.so auth=perm_denied cred=success",
+        "path_to_private_key = ~/.ssh/id_rsa",
+        "peer sip:alice.long@10.1.2.3:5060 registered",
+        "repo:tag@sha256:12345678",
+        "repack.c: pass 'struct packing_data' to 'stage_tmp_packfiles'",
+        "login_log_format_elements = user=<%u> method=%m",
+        f"user=a&docker=%7B%22name%22%3A%22{small}%22%7D&port=1",
+    ]
+
+
+def test_their_like_that_are_no_secrets_stay() -> None:
+    changed = [(line, redact(line + "\n")) for line in harmless()]
+    assert not [pair for pair in changed if pair[0] + "\n" != pair[1]]
