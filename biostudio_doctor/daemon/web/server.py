@@ -35,6 +35,7 @@ _ACCEPTED_AT_ONCE = 16  # before those who are here have their turn
 _KEEP_ALIVE = 75  # seconds: longer than most scrape intervals
 _DRAIN = 1.2  # seconds for answers under way when this process has to end
 _LAST_MOMENT = 1.4  # seconds after which it is gone in any case
+_TICK = 1.0  # seconds between the looks at the clock, for the header Date
 _HANDSHAKE = 5.0  # seconds for TLS
 #: Bytes of an answer that the kernel holds for a slow reader, so that it costs us no memory.
 _SEND_BUFFER = 256 << 10
@@ -171,11 +172,13 @@ class _Server(uvicorn.Server):
         self.tls: ssl.SSLContext | None = None
         self.allowed_sans: tuple[str, ...] = ()
         self.servers: list[asyncio.Server] = []
+        self._ended = asyncio.Event()
 
     def end(self) -> None:
         """Give the answers under way, and be gone soon."""
         if not self.should_exit:
             self.should_exit = True
+            self._ended.set()
             asyncio.get_running_loop().call_later(_LAST_MOMENT, os._exit, 0)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -183,6 +186,12 @@ class _Server(uvicorn.Server):
         await self.lifespan.startup()
         await self._listen()
         self.started = True
+
+    async def main_loop(self) -> None:
+        """As uvicorn's, but once a second and not ten times: who waits shall cost nothing."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), _TICK)
 
     async def speak(self, tls: ssl.SSLContext | None) -> None:
         """From now on, speak like this with whoever comes; those who are here stay."""
