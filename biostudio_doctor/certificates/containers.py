@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from biostudio_doctor.confined import ConfinedError, confined
 from biostudio_doctor.certificates.facts import CertificateError, from_der, key_print
 from biostudio_doctor.certificates.formats import (
     COUNT_LIMIT,
@@ -22,6 +21,7 @@ from biostudio_doctor.certificates.formats import (
 )
 from biostudio_doctor.certificates.private_keys import KeyFacts
 from biostudio_doctor.certificates.private_keys import of as key_of
+from biostudio_doctor.confined import ConfinedError, confined
 
 if TYPE_CHECKING:
     from cryptography import x509

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, structs
 
-from biostudio_doctor.confined import ConfinedError, confined
 from biostudio_doctor.certificates.facts import key_print
+from biostudio_doctor.confined import ConfinedError, confined
 
 if TYPE_CHECKING:
     from biostudio_doctor.host import Host
