@@ -19,6 +19,14 @@ SCHEMES = {
 #: Schemes that are no TLS, with the one that is.
 _PLAIN = {"http": "https", "redis": "rediss", "mqtt": "mqtts", "tcp": "https", "ws": "https"}
 
+#: Names that the public DNS never has: IANA's special-use names (RFC 6761, 6762, 7686, 8375, 9476),
+#: `internal`, which ICANN reserved in 2024, and what RFC 6762, appendix G, says is used in private.
+_PRIVATE = (
+    "alt", "arpa", "corp", "example", "home", "internal", "intranet", "invalid", "lan", "local",
+    "localdomain", "localhost", "mail", "onion", "private", "test", "example.com", "example.net",
+    "example.org",
+)  # fmt: skip
+
 
 class Endpoint(NamedTuple):
     """Where a TCP service is."""
@@ -29,6 +37,11 @@ class Endpoint(NamedTuple):
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+
+def private_suffix(name: str) -> str:
+    """What a name (in lower case) ends in that the public DNS never has; '' if nothing."""
+    return next((one for one in _PRIVATE if name == one or name.endswith(f".{one}")), "")
 
 
 def public(text: str) -> str:

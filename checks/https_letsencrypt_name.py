@@ -4,17 +4,10 @@ import re
 from typing import NamedTuple
 
 from biostudio_doctor.certificates.names import as_address, as_ascii
+from biostudio_doctor.endpoints import private_suffix
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _NAME_LIMIT = 253  # RFC 1035, 2.3.4
-
-#: Names that the public DNS never has: IANA's special-use names (RFC 6761, 6762, 7686, 8375, 9476),
-#: `internal`, which ICANN reserved in 2024, and what RFC 6762, appendix G, says is used in private.
-_PRIVATE = (
-    "alt", "arpa", "corp", "example", "home", "internal", "intranet", "invalid", "lan", "local",
-    "localdomain", "localhost", "mail", "onion", "private", "test", "example.com", "example.net",
-    "example.org",
-)  # fmt: skip
 
 
 class Name(NamedTuple):
@@ -50,7 +43,7 @@ def examine(domain: str) -> Name:
         return Name("", "has a label that only looks like an encoded one (xn--)", "https.no-name")
     if len(labels) == 1:
         return Name(name, "is a single word, which no public name is", "https.not-public")
-    private = next((one for one in _PRIVATE if name == one or name.endswith(f".{one}")), "")
+    private = private_suffix(name)
     if private:
         return Name(
             name,

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from ipaddress import AddressValueError, IPv6Address
 
+from biostudio_doctor.endpoints import private_suffix
 from biostudio_doctor.redaction import engine
 from biostudio_doctor.redaction.addresses import Addresses
 from biostudio_doctor.redaction.spans import Span
@@ -163,9 +164,15 @@ class Obfuscator:
         domain = min(domains, key=len, default="")
         labels = name.removesuffix(f".{domain}") if domain else name
         if not domain and name in self._hosts and "." in name:
-            return f"domain-{self._digits('domain', name)}"
+            return self._for_domain(name)
         below = [f"host-{self._digits('host', label)}" for label in labels.split(".")]
-        return ".".join([*below, f"domain-{self._digits('domain', domain)}"] if domain else below)
+        return ".".join([*below, self._for_domain(domain)] if domain else below)
+
+    def _for_domain(self, domain: str) -> str:
+        """What is no public name stays none: judgements ask for that."""
+        other, suffix = f"domain-{self._digits('domain', domain)}", private_suffix(domain)
+        tells = "." in suffix or suffix in self._hosts or suffix in self._users
+        return f"{other}.{suffix}" if suffix and not tells else other
 
     def _digits(self, kind: str, name: str) -> str:
         return hmac.new(self._key, f"{kind}\0{name}".encode(), hashlib.sha256).hexdigest()[:8]

@@ -186,3 +186,13 @@ def test_an_address_in_the_place_of_a_host_has_no_domain() -> None:
     text = "127.0.0.1 10.0.0.1"
     said, obfuscator = hide(text, hosts=["127.0.0.1"])
     assert said == text and not list(obfuscator.left(text.encode()))
+
+
+def test_what_is_no_public_name_stays_none() -> None:
+    hosts = ["studio.site.internal", "studio.site.test", "test", "studio.site.example.org"]
+    text, made = hide(" ".join(hosts), hosts=hosts)
+    internal, ours, _, example = text.split()
+    assert internal.endswith(".internal") and "site" not in internal
+    assert not ours.endswith("test"), "which is the name of someone here"
+    assert not example.endswith("example.org"), "which tells more than that"
+    assert not list(made.left(text.encode()))
