@@ -8,7 +8,7 @@ import functools
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 from biostudio_doctor.check import OFFLINE, Check, other_phase
 from biostudio_doctor.errors import DoctorError
@@ -27,6 +27,8 @@ _SHOWS_ALL = {
     "check": "`biostudio-doctor list` shows all",
     "collector": "`biostudio-doctor bundle --dry-run` shows all",
 }
+
+ClassT = TypeVar("ClassT")
 
 
 class PluginError(Exception):
@@ -107,22 +109,32 @@ def find(group: str) -> Mapping[str, Plugin]:
     return {name: Plugin(name, entries) for name, entries in found.items()}
 
 
+def load_class(plugin: Plugin, base: type[ClassT]) -> type[ClassT]:
+    """Import the class that a plug-in is.
+
+    Raises:
+        PluginError: if it cannot be imported, derives from another base or has another id.
+    """
+    found = plugin.load()
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise PluginError(
+            f"the plug-in '{plugin.name}' of the package {plugin.package} is no {base.__name__}"
+        )
+    if getattr(found, "id", None) != plugin.name:
+        raise PluginError(
+            f"the plug-in '{plugin.name}' of the package {plugin.package} calls itself "
+            f"{getattr(found, 'id', None)!r}"
+        )
+    return found
+
+
 def load_check(plugin: Plugin) -> type[Check[Any]]:
     """Import a check's class.
 
     Raises:
-        PluginError: if it cannot be imported or is no check with this id.
+        PluginError: as `load_class`, or if it is listed in a group that it does not belong to.
     """
-    check = plugin.load()
-    if not (isinstance(check, type) and issubclass(check, Check)):
-        raise PluginError(
-            f"the plug-in '{plugin.name}' of the package {plugin.package} is no Check"
-        )
-    if getattr(check, "id", None) != plugin.name:
-        raise PluginError(
-            f"the plug-in '{plugin.name}' of the package {plugin.package} calls itself "
-            f"{getattr(check, 'id', None)!r}"
-        )
+    check = load_class(plugin, Check)
     if plugin.contradicts(check):
         raise PluginError(
             f"the plug-in '{plugin.name}' of the package {plugin.package} is listed in an "

@@ -30,7 +30,6 @@ from biostudio_doctor.errors import DoctorError
 from biostudio_doctor.host import Host
 from biostudio_doctor.plan import Plan
 from biostudio_doctor.redaction.redactor import Redactor
-from biostudio_doctor.registry import Plugin, PluginError
 
 _CONCURRENCY = 3  # processes that are at work, beside those of the checks; each takes memory
 _KEY_LABEL = b"biostudio-doctor: the key of reproducible bundles"
@@ -197,7 +196,7 @@ class Maker:
                 surroundings, self._wanted.plan, self._moment
             )
         plugin = registry.find(registry.COLLECTORS)[name]
-        return lambda surroundings: load(plugin)(surroundings)
+        return lambda surroundings: registry.load_class(plugin, Collector)(surroundings)
 
     def _written(
         self, file: IO[bytes], top: str, about: About, gathered: Sequence[Gathered]
@@ -218,25 +217,6 @@ class Maker:
             if told == allowed:
                 return made
             allowed = told
-
-
-def load(plugin: Plugin) -> type[Collector]:
-    """Import a collector's class.
-
-    Raises:
-        PluginError: if it cannot be imported or is no collector with this id.
-    """
-    collector = plugin.load()
-    if not (isinstance(collector, type) and issubclass(collector, Collector)):
-        raise PluginError(
-            f"the plug-in '{plugin.name}' of the package {plugin.package} is no Collector"
-        )
-    if getattr(collector, "id", None) != plugin.name:
-        raise PluginError(
-            f"the plug-in '{plugin.name}' of the package {plugin.package} calls itself "
-            f"{getattr(collector, 'id', None)!r}"
-        )
-    return collector
 
 
 @contextlib.contextmanager

@@ -13,8 +13,8 @@ import click
 from msgspec import structs
 
 from biostudio_doctor import config as configuration
+from biostudio_doctor.cli import options
 from biostudio_doctor.cli.lazy import LazyGroup
-from biostudio_doctor.config import PHASES, PLATFORMS, ROLES
 from biostudio_doctor.errors import DoctorError
 
 if TYPE_CHECKING:
@@ -43,23 +43,9 @@ class _Reading(LazyGroup):
     help="Logs from then on: 90m, 24h, 7d ago, or a time such as 2026-11-24T10:00.",
 )  # fmt: skip
 @click.option("--until", metavar="TIME", help="Logs until then.  [default: now]")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help=f"Configuration file.  [default: {configuration.DEFAULT_FILE}, if it exists]",
-)
-@click.option("--role", type=click.Choice(ROLES), help="What this machine runs, or will run.")
-@click.option("--phase", type=click.Choice(PHASES), help="Before the installation, or running.")
-@click.option("--platform", type=click.Choice(PLATFORMS), help="What the containers run on.")
-@click.option(
-    "--host-root",
-    default="/",
-    show_default=True,
-    metavar="DIR",
-    help="Where the host's file system is, such as /host in a container.",
-)
+@options.CONFIG
+@options.scope
+@options.HOST_ROOT
 @click.option(
     "--only", multiple=True, metavar="COLLECTOR",
     help="Gather nothing else, by id or glob; may be repeated. `report` is the report.",

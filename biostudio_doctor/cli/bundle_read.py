@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from biostudio_doctor.cli import terminal
+from biostudio_doctor.cli import options, terminal
 from biostudio_doctor.errors import DoctorError
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ _IDENTITY = click.option(
     metavar="FILE",
     help="Of a bundle encrypted by age: the file of your age identity, or your SSH key.",
 )
-_NO_COLOR = click.option("--no-color", is_flag=True, help="No colours on the terminal.")
 
 
 @click.command()
@@ -41,7 +40,7 @@ _NO_COLOR = click.option("--no-color", is_flag=True, help="No colours on the ter
     help="For people, or for programs.",
 )
 @click.option("--files", is_flag=True, help="Name each file, with its size and redactions.")
-@_NO_COLOR
+@options.NO_COLOR
 def inspect(file: Path, identity: Path | None, output: str, files: bool, no_color: bool) -> None:
     """Show what a bundle holds: which host, what is wrong there, what is missing and why.
 
@@ -121,7 +120,7 @@ def verify(file: Path, identity: Path | None) -> None:
     metavar="FILE",
     help="Write there instead of to the terminal; only you can read it.",
 )
-@_NO_COLOR
+@options.NO_COLOR
 def judge(
     file: Path,
     identity: Path | None,
@@ -175,7 +174,7 @@ def _configuration(documents: dict[str, bytes]) -> Config:
 @click.argument("old", type=click.Path(path_type=Path), metavar="OLD")
 @click.argument("new", type=click.Path(path_type=Path), metavar="NEW")
 @_IDENTITY
-@_NO_COLOR
+@options.NO_COLOR
 def diff(old: Path, new: Path, identity: Path | None, no_color: bool) -> None:
     """Show what changed between two bundles: findings, facts, packages, configuration, files.
 

@@ -11,7 +11,7 @@ import click
 
 from biostudio_doctor import config as configuration
 from biostudio_doctor import endpoints
-from biostudio_doctor.cli import terminal
+from biostudio_doctor.cli import options, terminal
 from biostudio_doctor.config import Secret
 from biostudio_doctor.errors import DoctorError
 from biostudio_doctor.host import Host
@@ -52,7 +52,7 @@ def certificate() -> None:
     show_default=True,
     help="For people, or for programs.",
 )
-@click.option("--no-color", is_flag=True, help="No colours on the terminal.")
+@options.NO_COLOR
 def inspect(
     targets: tuple[str, ...],
     name: str | None,

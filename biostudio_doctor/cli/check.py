@@ -10,9 +10,9 @@ from msgspec import structs
 from biostudio_doctor import config as configuration
 from biostudio_doctor import plan as planning
 from biostudio_doctor import registry
-from biostudio_doctor.cli import terminal
+from biostudio_doctor.cli import options, terminal
 from biostudio_doctor.cli.host_root import refuse_unlikely
-from biostudio_doctor.config import PHASES, PLATFORMS, ROLES, Config
+from biostudio_doctor.config import Config
 from biostudio_doctor.errors import DoctorError
 from biostudio_doctor.exporter import Exporter
 from biostudio_doctor.model import Report, Result
@@ -22,24 +22,10 @@ from biostudio_doctor.runner import Run, exit_code
 
 @click.command()
 @click.argument("patterns", metavar="[ID or GLOB]...", nargs=-1)
-@click.option("--role", type=click.Choice(ROLES), help="What this machine will run.")
-@click.option("--phase", type=click.Choice(PHASES), help="Before the installation, or running.")
-@click.option("--platform", type=click.Choice(PLATFORMS), help="What the containers run on.")
+@options.scope
 @click.option("--profile", metavar="NAME", help="Requirements: published or vendor-installer.")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help=f"Configuration file.  [default: {configuration.DEFAULT_FILE}, if it exists]",
-)
-@click.option(
-    "--host-root",
-    default="/",
-    show_default=True,
-    metavar="DIR",
-    help="Where the host's file system is, such as /host in a container.",
-)
+@options.CONFIG
+@options.HOST_ROOT
 @click.option("--skip", multiple=True, metavar="ID or GLOB", help="Leave out; may be repeated.")
 @click.option("--offline", is_flag=True, help="Leave out what needs the network.")
 @click.option("--deep", is_flag=True, help="Also run what puts a load on this host.")
@@ -85,7 +71,7 @@ from biostudio_doctor.runner import Run, exit_code
     metavar="FILE",
     help="Write there instead of to the terminal; only you can read it, unless it is a textfile.",
 )
-@click.option("--no-color", is_flag=True, help="No colours on the terminal.")
+@options.NO_COLOR
 def check(
     patterns: tuple[str, ...],
     role: str | None,

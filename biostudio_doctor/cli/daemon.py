@@ -9,30 +9,17 @@ from msgspec import structs
 
 from biostudio_doctor import config as configuration
 from biostudio_doctor import plan as planning
+from biostudio_doctor.cli import options
 from biostudio_doctor.cli.host_root import refuse_unlikely
-from biostudio_doctor.config import PHASES, PLATFORMS, ROLES, Config
+from biostudio_doctor.config import Config
 from biostudio_doctor.errors import DoctorError
 
 
 @click.command()
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help=f"Configuration file.  [default: {configuration.DEFAULT_FILE}, if it exists]",
-)
-@click.option("--role", type=click.Choice(ROLES), help="What this machine runs, or will run.")
-@click.option("--phase", type=click.Choice(PHASES), help="Before the installation, or running.")
-@click.option("--platform", type=click.Choice(PLATFORMS), help="What the containers run on.")
+@options.CONFIG
+@options.scope
 @click.option("--listen", metavar="ADDRESS:PORT", help="Where it serves.")
-@click.option(
-    "--host-root",
-    default="/",
-    show_default=True,
-    metavar="DIR",
-    help="Where the host's file system is, such as /host in a container.",
-)
+@options.HOST_ROOT
 def daemon(
     config_file: Path | None,
     role: str | None,

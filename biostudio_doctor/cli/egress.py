@@ -14,7 +14,7 @@ import click
 
 from biostudio_doctor import __version__, endpoints
 from biostudio_doctor import config as configuration
-from biostudio_doctor.cli import terminal
+from biostudio_doctor.cli import options, terminal
 from biostudio_doctor.errors import DoctorError
 from biostudio_doctor.host import Host
 
@@ -50,7 +50,7 @@ def egress() -> None:
     show_default=True,
     help="For people, or for programs.",
 )
-@click.option("--no-color", is_flag=True, help="No colours on the terminal.")
+@options.NO_COLOR
 def trace(place: str, timeout: float, ca_file: str | None, output: str, no_color: bool) -> None:
     """Go the way to one host and show each phase with its time and its evidence.
 

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from biostudio_doctor import config as configuration
 from biostudio_doctor import requirements, text
-from biostudio_doctor.cli import terminal
+from biostudio_doctor.cli import options, terminal
 from biostudio_doctor.config import ROLES, Secret
 from biostudio_doctor.errors import DoctorError
 from biostudio_doctor.host import Host
@@ -61,13 +61,7 @@ _NOTHING_OPEN = 3
     metavar="FILE",
     help=f"Share the code in this file, or in {CODE_VARIABLE}, with other listeners.",
 )
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help=f"Configuration file.  [default: {configuration.DEFAULT_FILE}, if it exists]",
-)
+@options.CONFIG
 def listen(
     role: str | None,
     duration: str,
