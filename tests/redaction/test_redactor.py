@@ -36,6 +36,7 @@ def password() -> str:
 PLACES = {
     "env": "POSTGRESQL_PASSWORD={}\n",
     "exported": "export COLAB_TOKEN='{}'\n",
+    "PostgreSQL": "ssl_passphrase_command = 'echo {}'\n",
     "JSON": '{{"admin_password": "{}"}}',
     "JSON in a log": '{{"log":"{{\\"password\\":\\"{}\\"}}"}}',
     "JSON, twice": r'"{{\\\"token\\\":\\\"{}\\\"}}"',
@@ -160,6 +161,13 @@ def test_kubernetes_secrets_whatever_their_keys_are_called() -> None:
     ):
         assert encoded not in redact(text)
         assert redact(text.replace("Secret", "ConfigMap")).count(encoded) == 1
+
+
+def test_tokens_that_are_keys_of_a_mapping() -> None:
+    one, other = password(), password()
+    text = f"c.JupyterHub.api_tokens = {{'{one}': 'alice',\n  '{other}': 'bob'}}\nc.x = 1\n"
+    after = redact(text)
+    assert one not in after and other not in after and after.endswith("}\nc.x = 1\n")
 
 
 @pytest.mark.parametrize("kind", ["", "RSA ", "EC ", "ENCRYPTED ", "OPENSSH "])
