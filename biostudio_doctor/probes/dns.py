@@ -28,7 +28,7 @@ RECORDS: tuple[Record, ...] = ("A", "AAAA")
 _NAMESERVERS = 3  # as many as the C library uses (MAXNS of resolv.h)
 _ADDRESSES = 16  # of one name: more are not tried
 _ALIASES = 16  # a longer CNAME chain is cut off
-_SENDS = 3  # a lost datagram is no silent server
+_AGAIN = 0.5  # seconds until a question is sent again, then twice as many: some get lost
 _PAYLOAD = 1232  # bytes of UDP that pass every path (DNS flag day 2020)
 _DATAGRAM = 65535
 
@@ -133,9 +133,7 @@ async def question(
     wire = query.to_wire()
     with anyio.fail_after(timeout):
         if not over_tcp:
-            reply = dns.message.from_wire(
-                await _datagram(wire, server, port, timeout), ignore_trailing=True
-            )
+            reply = dns.message.from_wire(await _datagram(wire, server, port), ignore_trailing=True)
             over_tcp = bool(reply.flags & dns.flags.TC)
         if over_tcp:
             reply = dns.message.from_wire(await _over_tcp(wire, server, port, timeout))
@@ -213,18 +211,19 @@ async def _in_thread(call: Callable[[], T]) -> T:
     return await future
 
 
-async def _datagram(wire: bytes, server: str, port: int, timeout: float) -> bytes:
-    """The datagram that comes back; a connected socket hears of ICMP errors, too."""
+async def _datagram(wire: bytes, server: str, port: int) -> bytes:
+    """The datagram that comes back, if ever; a connected socket hears of ICMP errors, too."""
     family, address = socket_address(server, port)
     loop = asyncio.get_running_loop()
     with socket.socket(family, socket.SOCK_DGRAM) as channel:
         channel.setblocking(False)
         channel.connect(address)
-        for _ in range(_SENDS):
+        patience = _AGAIN
+        while True:
             await loop.sock_sendall(channel, wire)
-            with anyio.move_on_after(timeout / _SENDS):
+            with anyio.move_on_after(patience):
                 return await loop.sock_recv(channel, _DATAGRAM)
-    raise TimeoutError
+            patience *= 2
 
 
 async def _over_tcp(wire: bytes, server: str, port: int, timeout: float) -> bytes:
