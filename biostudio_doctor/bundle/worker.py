@@ -206,7 +206,8 @@ class Worker:
         try:
             for match in self._chosen(matches, item)[0]:
                 if not match.why_not:
-                    self._listed(match.path, min(match.size, item.limit))
+                    # What is in /proc says that it is empty, and is not.
+                    self._listed(match.path, min(match.size, item.limit) or None)
         except OSError as error:
             self._listed(f"{item.path} ({words(error)})", None)
         yield from ()

@@ -13,7 +13,7 @@ import click
 from msgspec import structs
 
 from biostudio_doctor import config as configuration
-from biostudio_doctor.cli import options
+from biostudio_doctor.cli import options, terminal
 from biostudio_doctor.cli.lazy import LazyGroup
 from biostudio_doctor.errors import DoctorError
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from biostudio_doctor.bundle.making import FoundError, Made, Maker, Wanted
 
 _FOUND_SHOWN = 20
+_BEFORE_FROM = 26  # columns of --dry-run before the last one
 
 
 class _Reading(LazyGroup):
@@ -185,8 +186,6 @@ def _kinds(given: str | None) -> tuple[str, ...]:
 
 
 def _make(maker: "Maker") -> "Made":
-    from biostudio_doctor.cli import terminal
-
     progress = _Progress(terminal.can_redraw())
     try:
         return maker.make(progress.show, progress.stage)
@@ -270,13 +269,14 @@ def _list(maker: "Maker") -> None:
     for one in maker.listed():
         name = one.collected.id or "report"
         if not one.listed:
-            rows.append((name, f"nothing: {one.collected.reason}", ""))
+            rows.append((name, "", f"nothing: {one.collected.reason}"))
         for listed in one.listed:
             total += listed.size or 0
-            rows.append(
-                (name, listed.source, "" if listed.size is None else text.size(listed.size))
-            )
-    click.echo(tabulate(rows, headers=("COLLECTOR", "FROM", "AT MOST"), disable_numparse=True))
+            size = "" if listed.size is None else text.size(listed.size)
+            rows.append((name, size, listed.source))
+    room = terminal.style(None, True).width - _BEFORE_FROM if sys.stdout.isatty() else None
+    headers = ("COLLECTOR", "AT MOST", "FROM")
+    click.echo(tabulate(rows, headers, disable_numparse=True, maxcolwidths=[None, None, room]))
     click.echo(f"\nFiles of at most {text.size(total)}, before they are redacted and compressed.")
     click.echo("Nothing was gathered.")
 

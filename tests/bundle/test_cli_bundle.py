@@ -50,7 +50,7 @@ def test_a_dry_run(bundle: Command) -> None:
     assert done.returncode == 0 and bundle.left == []
     assert re.search(r"^made\.plain +a test$", done.stdout, re.MULTILINE)
     assert re.search(r"^report +biostudio-doctor check$", done.stdout, re.MULTILINE)
-    assert re.search(r"^host +/.+ bytes$", done.stdout, re.MULTILINE)
+    assert re.search(r"^host +\d+ bytes +/", done.stdout, re.MULTILINE)
     assert done.stdout.endswith("Nothing was gathered.\n")
 
 
