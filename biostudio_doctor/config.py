@@ -484,7 +484,7 @@ class Config(Settings, frozen=True, kw_only=True):
 def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Config:
     """Read the configuration, or the defaults where no file is named and none is installed.
 
-    `overrides` are keys that the command line sets instead.
+    `overrides` are keys that the command line sets instead, but for those that are None.
 
     Raises:
         ConfigError: if a named file is missing, or the file cannot be read or understood.
@@ -492,8 +492,9 @@ def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Confi
     if path is None and _is_there(DEFAULT_FILE):
         path = DEFAULT_FILE
     config = parse(_read(path), str(path)) if path else Config()
-    given = convert(overrides or {}, Config, "command line")
-    return structs.replace(config, **{key: getattr(given, key) for key in overrides or {}})
+    told = {key: value for key, value in (overrides or {}).items() if value is not None}
+    given = convert(told, Config, "command line")
+    return structs.replace(config, **{key: getattr(given, key) for key in told})
 
 
 def _is_there(path: Path) -> bool:

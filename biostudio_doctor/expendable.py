@@ -5,6 +5,7 @@ a pipe, and leaves when nobody is there any more to be told.
 """
 
 import contextlib
+import mmap
 import os
 import signal
 import threading
@@ -13,13 +14,14 @@ from collections.abc import Callable, Iterable
 
 _LINE_LIMIT = 16 << 20  # bytes of one message; a large result has a few hundred thousand
 _PARENT_POLL = 0.5  # seconds
+_ACTIVITY = 256  # bytes of shared memory for one activity
 
 
 class Expendable:
     """The parent's end of the process."""
 
     def __init__(self, main: Callable[[int], None]) -> None:
-        """Fork; `main` is run in the child with the pipe's end to write into.
+        """Fork; `main` is run in the child, detached, with the pipe's end to write into.
 
         Raises:
             OSError: if there are too many processes.
@@ -37,6 +39,7 @@ class Expendable:
         if self.pid == 0:
             try:
                 os.close(self.descriptor)
+                _detach()
                 main(write_end)
             finally:
                 os._exit(0)
@@ -83,6 +86,26 @@ class Expendable:
         return "it closed its pipe"
 
 
+class Activities:
+    """What is just being done, in words, in memory that is shared with the processes.
+
+    So it can be read although its process can no longer answer.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._memory = mmap.mmap(-1, _ACTIVITY * max(1, count))
+
+    def say(self, index: int, activity: str) -> None:
+        """In the child: say what is being done."""
+        said = activity.encode("utf-8", "replace")[: _ACTIVITY - 1].ljust(_ACTIVITY, b"\0")
+        self._memory[index * _ACTIVITY : (index + 1) * _ACTIVITY] = said
+
+    def activity(self, index: int) -> str:
+        """What is being done, such as "read /mnt/x"; '' if that is not known."""
+        said = self._memory[index * _ACTIVITY : (index + 1) * _ACTIVITY]
+        return said.partition(b"\0")[0].decode("utf-8", "replace")
+
+
 def bury(processes: Iterable[Expendable], seconds: float) -> None:
     """Wait for processes that were killed, but not for one that cannot be."""
     until = time.monotonic() + seconds
@@ -91,7 +114,7 @@ def bury(processes: Iterable[Expendable], seconds: float) -> None:
         time.sleep(0.005)
 
 
-def detach() -> None:
+def _detach() -> None:
     """In the child: leave interrupts to the parent, and the terminal alone, as plug-ins print."""
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGHUP):

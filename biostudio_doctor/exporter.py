@@ -5,7 +5,14 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from biostudio_doctor.model import Report
+from biostudio_doctor.model import Report, Status
+
+#: What a terminal shows a status in, as click names colours.
+COLORS = {
+    Status.FAIL: "red", Status.ERROR: "magenta", Status.WARN: "yellow",
+    Status.UNKNOWN: "bright_black", Status.SKIP: "bright_black", Status.PASS: "green",
+}  # fmt: skip
+_READABLE = 110  # columns
 
 _OUR_COMMANDS = (
     r"(?<![\w/.-])biostudio-doctor"
@@ -19,6 +26,11 @@ class Style(Struct, frozen=True, kw_only=True):
     width: int = 80  # columns
     color: bool = False
     program: str = ""  # how biostudio-doctor is called there, if not by its bare name
+
+    @property
+    def readable(self) -> int:
+        """Columns; no sentence is set wider."""
+        return min(self.width, _READABLE)
 
     def as_called(self, words: str) -> str:
         """Words with our own commands as they work there, where they may not be on PATH."""

@@ -6,25 +6,23 @@ Results come back as JSON lines through a pipe; what each check is just doing st
 memory, so that it can be read although its process can no longer answer.
 """
 
-import mmap
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from biostudio_doctor.check import Check, Context, ObservationError
-from biostudio_doctor.expendable import Expendable, accompany, detach, tell
+from biostudio_doctor.expendable import Activities, Expendable, accompany, tell
 from biostudio_doctor.host import Host
 from biostudio_doctor.model import NOT_ASKED, Finding, Machine, Remedy, Result, Status, worst
 from biostudio_doctor.plan import Plan
 from biostudio_doctor.registry import Plugin, PluginError, describe, load_check
 
-_SLOT = 256  # bytes of shared memory for one check's activity
 _IMPORT_PATIENCE = 0.5  # seconds
 
 
@@ -69,11 +67,11 @@ class Observer(Expendable):
     ) -> None:
         self.plan = plan
         self.plugins = plugins
-        self._activity = mmap.mmap(-1, _SLOT * max(1, len(plugins)))
+        self._activities = Activities(len(plugins))
         self.pending = [plugin.name for plugin in plugins]  # what is awaited of it
         self.cut_off: list[str] = []  # what is awaited no longer, although it did not end
         self._decoder = msgspec.json.Decoder(Message)
-        super().__init__(_Worker(plan, plugins, self._activity, tell_imports).main)
+        super().__init__(_Worker(plan, plugins, self._activities, tell_imports).main)
 
     def receive(self) -> list[Message] | None:
         """What the pipe holds now; None when the process has closed it, or talks nonsense."""
@@ -85,9 +83,7 @@ class Observer(Expendable):
 
     def activity(self, check_id: str) -> str:
         """What a check is just doing, in its own process, such as "read /mnt/x"; '' if untold."""
-        index = [plugin.name for plugin in self.plugins].index(check_id)
-        slot = self._activity[index * _SLOT : (index + 1) * _SLOT]
-        return slot.partition(b"\0")[0].decode("utf-8", "replace")
+        return self._activities.activity([plugin.name for plugin in self.plugins].index(check_id))
 
 
 class _Worker:
@@ -97,13 +93,13 @@ class _Worker:
         self,
         plan: Plan,
         plugins: tuple[Plugin, ...],
-        activity: mmap.mmap,
+        activities: Activities,
         tell_imports: bool,
     ) -> None:
         self._plan = plan
         self._plugins = plugins
         self._write_end = -1
-        self._activity = activity
+        self._activities = activities
         self._lock = threading.Lock()
         self._turn = threading.Lock()  # to import
         self._imported = set(sys.modules) if tell_imports else None
@@ -113,7 +109,6 @@ class _Worker:
         """Run all checks."""
         self._write_end = write_end
         try:
-            detach()
             context = self._plan.context(Host(self._plan.host_root))
             self._send(Identified(context.machine))
             threads: list[threading.Thread] = []
@@ -131,7 +126,7 @@ class _Worker:
                 self._send(Finished(_broken(plugin, error)))
 
     def _run(self, index: int, plugin: Plugin, context: Context) -> None:
-        host = Host(self._plan.host_root, self._activity_writer(index))
+        host = Host(self._plan.host_root, partial(self._activities.say, index))
         host.machine = context.machine  # identified once for all
         started = time.perf_counter()
         try:
@@ -163,13 +158,6 @@ class _Worker:
             names = [name for name in list(sys.modules) if name not in known]
             known.update(names)
         self._send(Imported(tuple(names)))
-
-    def _activity_writer(self, index: int) -> Callable[[str], None]:
-        def write(activity: str) -> None:
-            text = activity.encode("utf-8", "replace")[: _SLOT - 1]
-            self._activity[index * _SLOT : index * _SLOT + _SLOT] = text.ljust(_SLOT, b"\0")
-
-        return write
 
     def _send(self, message: Message) -> None:
         data = self._encoder.encode(message)

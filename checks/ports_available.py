@@ -7,7 +7,7 @@ from datetime import timedelta
 from biostudio_doctor import distribution, text
 from biostudio_doctor.check import Check
 from biostudio_doctor.host import Host
-from biostudio_doctor.host.containers import Container
+from biostudio_doctor.host.containers import BIOSTUDIO_IMAGES, Container
 from biostudio_doctor.host.machine import application_container
 from biostudio_doctor.host.ports import Listener, PortTable, PortUse, look
 from biostudio_doctor.host.processes import Process
@@ -15,8 +15,6 @@ from biostudio_doctor.model import Finding, Machine, Remedy, Status
 from biostudio_doctor.ports import numbers_of
 from biostudio_doctor.requirements import Port, Requirements
 
-#: Names that BioStudio's own images have, without registry and tag.
-OWN_IMAGES = ("bioproxy", "biocolab", "biostudio")
 _ANY = ("0.0.0.0", "::")  # noqa: S104 - the addresses that stand for all
 
 
@@ -182,7 +180,7 @@ def _addresses(use: PortUse) -> str:
 
 
 def _is_own(container: Container) -> bool:
-    return container.base_image in OWN_IMAGES
+    return container.base_image in BIOSTUDIO_IMAGES
 
 
 def _holder(use: PortUse, machine: Machine) -> str:

@@ -14,7 +14,7 @@ import click
 from tabulate import SEPARATING_LINE, tabulate
 
 from biostudio_doctor import steps, tables, text
-from biostudio_doctor.exporter import Style
+from biostudio_doctor.exporter import COLORS, Style
 from biostudio_doctor.model import (
     SEVERITY,
     Finding,
@@ -24,15 +24,6 @@ from biostudio_doctor.model import (
     Status,
 )
 
-COLORS = {
-    Status.FAIL: "red",
-    Status.ERROR: "magenta",
-    Status.WARN: "yellow",
-    Status.UNKNOWN: "bright_black",
-    Status.SKIP: "bright_black",
-    Status.PASS: "green",
-}
-_READABLE = 110  # columns: no sentence is set wider
 _HEADERS = ("STATUS", "CHECK", "FINDING")
 _PADDING = 2  # what tabulate adds to the width of a header, and puts between columns
 
@@ -90,7 +81,7 @@ def _table(results: Sequence[Result], style: Style) -> str:
     ids = [result.id for result in results]
     check_width = max([len(_HEADERS[1]) + _PADDING, *(len(check_id) for check_id in ids)])
     taken = len(_HEADERS[0]) + check_width + 3 * _PADDING
-    finding_width = max(20, min(_READABLE, style.width - taken))
+    finding_width = max(20, min(style.readable, style.width - taken))
     rows: list[str | list[str]] = []
     group = ""
     for result in results:
@@ -174,10 +165,10 @@ def _verdict(report: Report, style: Style) -> str:
     return f"{line}\n{_bold(_wrapped(steps.verdict(report), style), style)}"
 
 
-def _wrapped(words: str, style: Style, indent: str = "", width: int = _READABLE) -> str:
+def _wrapped(words: str, style: Style, indent: str = "", width: int | None = None) -> str:
     return textwrap.fill(
         text.printable(style.as_called(words)),
-        min(style.width, width),
+        min(style.readable, width or style.readable),
         subsequent_indent=indent,
         break_on_hyphens=False,
     )

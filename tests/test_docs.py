@@ -27,6 +27,12 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_each_page_is_linked_from_another(page: Path) -> None:
+    others = [other for other in PAGES if other != page]
+    assert any(re.search(rf"\]\((?:docs/)?{page.name}[)#]", one.read_text()) for one in others)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_shown_exist(page: Path) -> None:
     """Every `biostudio-doctor ...` in code is a command with options that it has."""

@@ -11,6 +11,7 @@ from typing import IO
 import msgspec
 from msgspec import structs
 
+from biostudio_doctor.bundle.archive import Piece
 from biostudio_doctor.bundle.manifest import BundledFile, Collected, Outcome
 from biostudio_doctor.bundle.messages import (
     Began,
@@ -39,7 +40,6 @@ SLOW = 2.0
 _GRACE = 1.0  # seconds for a process to end by itself what it does, once its time is over
 _TICK = 0.2
 _BURIAL = 0.2  # seconds at the end for processes that were killed
-_PIECE = 1 << 20
 
 
 class Gathered:
@@ -54,7 +54,13 @@ class Gathered:
         self.listed: list[Listed] = []
         self.leaves_out = ""
         self.spool: IO[bytes] | None = None
-        self.size = 0  # bytes of whole entries in the spool
+        self.size = 0  # bytes of the entries in the spool
+
+    def add(self, file: BundledFile) -> None:
+        """The next entry, which lies in the spool behind the others."""
+        self.files.append(file)
+        self.places.append(self.size)
+        self.size += file.size
 
 
 class _Process(Expendable):
@@ -206,9 +212,7 @@ class Gathering:
         elif isinstance(message, Taking):
             process.taking = message
         elif isinstance(message, Taken):
-            into.files.append(message.file)
-            into.places.append(into.size)
-            into.size += message.file.size
+            into.add(message.file)
             process.taking = None
         elif isinstance(message, Replaced):
             assert self._obfuscator
@@ -227,10 +231,7 @@ class Gathering:
         into = process.into
         self._last_words(process)
         if process.taking and into.spool:
-            file = _partial(process.taking, into, problem)
-            into.files.append(file)
-            into.places.append(into.size)
-            into.size += file.size
+            into.add(_partial(process.taking, into, problem))
         outcome = Outcome.PARTIAL if any(file.size for file in into.files) else Outcome.FAILED
         self._finish(process, outcome, problem)
 
@@ -272,11 +273,8 @@ def _partial(taking: Taking, into: Gathered, problem: str) -> BundledFile:
     handle = into.spool.fileno()
     size = os.fstat(handle).st_size - into.size
     hashed = hashlib.sha256()
-    at, left = into.size, size
-    while left > 0:
-        piece = os.pread(handle, min(_PIECE, left), at)
+    for piece in Piece(taking.path, handle=handle, at=into.size, size=size).read():
         hashed.update(piece)
-        at, left = at + len(piece), left - len(piece)
     return BundledFile(
         path=taking.path, collector=into.collected.id, source=taking.source,
         outcome=Outcome.PARTIAL if size else Outcome.FAILED, reason=problem, size=size,

@@ -1,4 +1,4 @@
-"""What others wrote into a bundle, made fit to be shown."""
+"""What others wrote into a bundle, or said while it was made, fit to be shown."""
 
 from typing import Any, TypeVar
 

@@ -9,9 +9,9 @@ import struct
 from msgspec import Struct
 
 from biostudio_doctor.bundle.manifest import BundledFile, Outcome
+from biostudio_doctor.expendable import Activities
 
 _NUMBERS = struct.Struct("<qq")  # bytes written, process group under way
-_BOARD = 512  # bytes of shared memory: these two, then what is being done, in words
 
 
 class Began(Struct, frozen=True, tag="began"):
@@ -64,17 +64,18 @@ class Replaced(Struct, frozen=True, tag="replaced"):
 Message = Replaced | Began | Taking | Taken | Listed | Ended | Full
 
 
-class Boards:
+class Boards(Activities):
     """What collecting processes show in shared memory, also when they cannot answer any more."""
 
     def __init__(self, count: int) -> None:
-        self._memory = mmap.mmap(-1, _BOARD * max(1, count))
+        super().__init__(count)
+        self._shown = mmap.mmap(-1, _NUMBERS.size * max(1, count))
         self._count = count
 
     def takes(self, index: int, count: int) -> None:
         """Count bytes that are about to be written."""
         written, group = self._numbers(index)
-        _NUMBERS.pack_into(self._memory, index * _BOARD, written + count, group)
+        self._show(index, written + count, group)
 
     def taken(self) -> int:
         """Bytes, of all together."""
@@ -83,7 +84,7 @@ class Boards:
     def begin(self, index: int, group: int) -> None:
         """Name the process group of the command that is under way; 0 for none."""
         written, _ = self._numbers(index)
-        _NUMBERS.pack_into(self._memory, index * _BOARD, written, group)
+        self._show(index, written, group)
 
     def end(self, index: int) -> None:
         """End the command that is under way."""
@@ -92,17 +93,9 @@ class Boards:
             with contextlib.suppress(OSError):  # it ended meanwhile
                 os.killpg(group, signal.SIGKILL)
 
-    def say(self, index: int, activity: str) -> None:
-        """Say what is being done."""
-        room = _BOARD - _NUMBERS.size
-        said = activity.encode("utf-8", "replace")[: room - 1].ljust(room, b"\0")
-        self._memory[index * _BOARD + _NUMBERS.size : (index + 1) * _BOARD] = said
-
-    def activity(self, index: int) -> str:
-        """What is being done, in words; '' if that is not known."""
-        said = self._memory[index * _BOARD + _NUMBERS.size : (index + 1) * _BOARD]
-        return said.partition(b"\0")[0].decode("utf-8", "replace")
+    def _show(self, index: int, written: int, group: int) -> None:
+        _NUMBERS.pack_into(self._shown, index * _NUMBERS.size, written, group)
 
     def _numbers(self, index: int) -> tuple[int, int]:
-        written, group = _NUMBERS.unpack_from(self._memory, index * _BOARD)
+        written, group = _NUMBERS.unpack_from(self._shown, index * _NUMBERS.size)
         return written, group

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from biostudio_doctor.bundle import harmless
 from biostudio_doctor.bundle.errors import BundleError
-from biostudio_doctor.bundle.unpacking import MIB
+from biostudio_doctor.collector import MIB
 from biostudio_doctor.errors import DoctorError
 
 LARGEST_FILE = 4096 * MIB

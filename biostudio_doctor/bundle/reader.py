@@ -15,7 +15,8 @@ from biostudio_doctor.bundle import harmless, opening, unpacking
 from biostudio_doctor.bundle import manifest as bundled
 from biostudio_doctor.bundle.errors import BundleError
 from biostudio_doctor.bundle.manifest import BundledFile, Manifest
-from biostudio_doctor.bundle.unpacking import MIB, Member
+from biostudio_doctor.bundle.unpacking import Member
+from biostudio_doctor.collector import MIB
 from biostudio_doctor.config import Config
 from biostudio_doctor.errors import ConfigError
 from biostudio_doctor.model import SCHEMA_VERSION as REPORT_VERSION

@@ -11,14 +11,13 @@ import msgspec
 from msgspec import Struct
 
 from biostudio_doctor import text
+from biostudio_doctor.bundle import harmless
 from biostudio_doctor.bundle.entries import Names
 from biostudio_doctor.bundle.manifest import BundledFile, Outcome
 from biostudio_doctor.bundle.messages import Boards, Message, Taken, Taking
 from biostudio_doctor.bundle.pieces import Cut
 from biostudio_doctor.redaction.redactor import Redactor
 from biostudio_doctor.registry import describe
-
-_REASON = 200  # characters
 
 
 class FullError(Exception):
@@ -130,8 +129,7 @@ class Spool:
     def clean(self, said: str) -> str:
         """Words for the manifest: redacted, in one line, of bounded length."""
         data = b"".join(self._redactor.stream([said.encode("utf-8", "surrogateescape")], {}))
-        line = text.printable(" ".join(data.decode("utf-8", "replace").split()))
-        return line if len(line) <= _REASON else f"{line[:_REASON]}..."
+        return harmless.line(data.decode("utf-8", "replace"))
 
     def _in_time(self, pieces: Iterable[bytes], cut: Cut) -> Iterator[bytes]:
         """Pieces, until the time of the collector is over."""

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from biostudio_doctor.bundle.errors import BundleError
+from biostudio_doctor.collector import MIB
 
-MIB = 1 << 20
 #: What no bundle of ours comes near.
 MOST_ENTRIES = 20_000
 LARGEST_ENTRY = 512 * MIB

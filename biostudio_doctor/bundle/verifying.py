@@ -112,7 +112,6 @@ def _shares(manifest: Manifest, count: int) -> list[frozenset[str]]:
 
 
 def _read(pipe: int, handle: int, redactor: Redactor, share: frozenset[str]) -> None:
-    expendable.detach()
     problem = ""
     try:
         with open(f"/proc/self/fd/{handle}", "rb") as file:  # with an offset of its own

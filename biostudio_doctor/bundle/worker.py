@@ -56,7 +56,6 @@ class Worker:
     def main(self, pipe: int) -> None:
         """Collect."""
         self._pipe = pipe
-        expendable.detach()
         if self._work.id:  # not the report: the stacks of the checks' many threads would count
             _limit()
         thread = threading.Thread(target=self._run, daemon=True)

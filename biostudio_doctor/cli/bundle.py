@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from biostudio_doctor.bundle.making import FoundError, Made, Maker, Wanted
 
 _FOUND_SHOWN = 20
+_ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _BEFORE_FROM = 26  # columns of --dry-run before the last one
 
 
@@ -132,14 +133,13 @@ def _wanted(
     reproducible: bool,
 ) -> "Wanted":
     from biostudio_doctor import plan as planning
-    from biostudio_doctor import registry
     from biostudio_doctor.bundle import encryption, window
-    from biostudio_doctor.bundle.making import Wanted, known_collectors
+    from biostudio_doctor.bundle.making import Wanted
     from biostudio_doctor.cli.host_root import refuse_unlikely
 
     refuse_unlikely(host_root)
     given = {"role": role, "phase": phase, "platform": platform}
-    config = configuration.load(config_file, {k: v for k, v in given.items() if v is not None})
+    config = configuration.load(config_file, given)
     if process_arguments:
         settled = structs.replace(config.bundle, process_arguments=True)
         config = structs.replace(config, bundle=settled)
@@ -149,16 +149,10 @@ def _wanted(
         offline=offline,
         host_root=host_root,
     )
-    known = known_collectors()
-    chosen = registry.select(known, only, "collector") if only else known
-    left_out = registry.select(known, skip, "collector")
-    collectors = [name for name in chosen if name not in left_out]
-    if not collectors:
-        raise DoctorError("--only and --skip leave nothing to gather")
     configured = () if gpg_recipients else config.bundle.recipients
     return Wanted(
         plan=plan,
-        collectors=collectors,
+        collectors=_collectors(only, skip),
         window=window.understood(since, until, datetime.now(UTC)),
         output=output,
         seconds=timeout,
@@ -167,6 +161,19 @@ def _wanted(
         allowed=allowed,
         reproducible=reproducible,
     )
+
+
+def _collectors(only: tuple[str, ...], skip: tuple[str, ...]) -> list[str]:
+    from biostudio_doctor import registry
+    from biostudio_doctor.bundle.making import known_collectors
+
+    known = known_collectors()
+    chosen = registry.select(known, only, "collector") if only else known
+    left_out = registry.select(known, skip, "collector")
+    collectors = [name for name in chosen if name not in left_out]
+    if not collectors:
+        raise DoctorError("--only and --skip leave nothing to gather")
+    return collectors
 
 
 def _kinds(given: str | None) -> tuple[str, ...]:
@@ -186,11 +193,11 @@ def _kinds(given: str | None) -> tuple[str, ...]:
 
 
 def _make(maker: "Maker") -> "Made":
-    progress = _Progress(terminal.can_redraw())
+    progress = _Progress()
     try:
-        return maker.make(progress.show, progress.stage)
+        return maker.make(progress.show, progress.line.show)
     finally:
-        progress.clear()
+        progress.line.clear()
 
 
 def _tell(made: "Made") -> None:
@@ -222,14 +229,13 @@ def _tell(made: "Made") -> None:
 class _Progress:
     """On stderr, for a terminal only: a line for each collector that is through."""
 
-    def __init__(self, shown: bool) -> None:
-        self._shown = shown
+    def __init__(self) -> None:
+        self.line = terminal.Line()
         self._told: set[str] = set()
-        self._line = ""
 
     def show(self, through: Sequence["Gathered"], under_way: Sequence[str]) -> None:
         """Tell what is through, and what is waited for."""
-        if not self._shown:
+        if not self.line.able:
             return
         from biostudio_doctor import text
 
@@ -239,24 +245,10 @@ class _Progress:
                 self._told.add(name)
                 files = text.number(sum(1 for file in one.files if file.sha256), "file")
                 reason = f", {one.collected.reason}" if one.collected.reason else ""
-                self.clear()
+                self.line.clear()
                 click.echo(f"{name}: {files}, {text.size(one.size)}{reason}", err=True)
         if under_way:
-            self.stage("waiting for " + ", ".join(name or "report" for name in under_way))
-
-    def stage(self, words: str) -> None:
-        """Tell what is being done."""
-        if not self._shown or words == self._line:
-            return
-        width = (os.get_terminal_size(sys.stderr.fileno()).columns or 80) - 1
-        click.echo(f"\r\x1b[K{words[:width]}", err=True, nl=False)
-        self._line = words
-
-    def clear(self) -> None:
-        """Leave an empty line."""
-        if self._line:
-            click.echo("\r\x1b[K", err=True, nl=False)
-            self._line = ""
+            self.line.show("waiting for " + ", ".join(name or "report" for name in under_way))
 
 
 def _list(maker: "Maker") -> None:
@@ -300,11 +292,11 @@ def _signals() -> Iterator[None]:
     """Have SIGTERM and SIGHUP end it as an interrupt does: cleared up, and told in a line."""
 
     def end(number: int, _frame: object) -> None:
-        for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        for one in _ENDS:
             signal.signal(one, signal.SIG_IGN)  # clearing up is not interrupted again
         raise _EndedError(number)
 
-    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    before = {one: signal.getsignal(one) for one in _ENDS}
     for one, handler in before.items():
         if handler is not signal.SIG_IGN:  # as nohup leaves SIGHUP
             signal.signal(one, end)

@@ -32,13 +32,7 @@ _IDENTITY = click.option(
 @click.command()
 @_FILE
 @_IDENTITY
-@click.option(
-    "--output",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@options.TEXT_OR_JSON
 @click.option("--files", is_flag=True, help="Name each file, with its size and redactions.")
 @options.NO_COLOR
 def inspect(file: Path, identity: Path | None, output: str, files: bool, no_color: bool) -> None:
@@ -106,21 +100,7 @@ def verify(file: Path, identity: Path | None) -> None:
 @click.command()
 @_FILE
 @_IDENTITY
-@click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
-@click.option(
-    "--output",
-    default="table",
-    show_default=True,
-    metavar="FORMAT",
-    help="table, json, or any exporter that is installed.",
-)
-@click.option(
-    "--output-file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write there instead of to the terminal; only you can read it.",
-)
-@options.NO_COLOR
+@options.report
 def judge(
     file: Path,
     identity: Path | None,
@@ -136,20 +116,17 @@ def judge(
     """
     from biostudio_doctor.bundle import harmless, judging, reader
     from biostudio_doctor.bundle import manifest as bundled
-    from biostudio_doctor.cli import bundle_view
-    from biostudio_doctor.cli.check import check_exporter, load_exporter, refuse_unwritable
+    from biostudio_doctor.cli import bundle_view, exporting
     from biostudio_doctor.runner import exit_code
 
-    refuse_unwritable(output_file)
-    check_exporter(output)
+    exporting.refuse(output, output_file)
     with reader.reading(file, identity) as bundle:
         documents = bundle.documents(lambda one: one.path in (bundled.REPORT, bundled.CONFIG))
         told = reader.report(documents)
         new = harmless.cleaned(judging.judge(told, _configuration(documents)))
         obfuscated = harmless.clean(bundle.manifest.obfuscated)
     changes = list(judging.changes(harmless.cleaned(told), new))
-    render, style = load_exporter(output), terminal.style(output_file, no_color)
-    terminal.write(render(new, style), output_file, getattr(render, "mode", 0o600))
+    exporting.write(new, exporting.load(output), output_file, no_color)
     beside = output != "table" or output_file is not None
     plain = terminal.style(None, no_color or beside)
     said = bundle_view.judged_otherwise(changes, told, obfuscated, plain)

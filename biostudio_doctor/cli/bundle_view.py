@@ -12,20 +12,16 @@ import msgspec
 
 from biostudio_doctor import steps, text
 from biostudio_doctor.bundle.manifest import BundledFile, Manifest, Outcome
-from biostudio_doctor.exporter import Style
+from biostudio_doctor.exporter import COLORS, Style
 from biostudio_doctor.model import SEVERITY, Finding, Report, Status
 
 if TYPE_CHECKING:
     from biostudio_doctor.bundle.diff import Changes, Difference
     from biostudio_doctor.bundle.judging import Change
 
-_READABLE = 110  # columns: no sentence is set wider
 _FINDINGS = 100  # report.txt has them all
 _FILES = 100  # of one collector; JSON has them all, as the next
 _MISSING = 200
-_COLORS = {
-    Status.FAIL: "red", Status.ERROR: "magenta", Status.WARN: "yellow", Status.PASS: "green",
-}  # fmt: skip
 
 
 # --- inspect --------------------------------------------------------------------------------------
@@ -80,7 +76,7 @@ def _wrong(report: Report, style: Style) -> Iterator[str]:
         more = f" (and {len(step.findings) - 1} more)" if len(step.findings) > 1 else ""
         said = f"{', '.join(step.results)}: {step.findings[0].summary}{more}"
         if step.status is Status.WARN:  # so that what is missing is on the first screen, too
-            room = min(style.width, _READABLE) - 6
+            room = style.readable - 6
             said = textwrap.shorten(said, room, placeholder=" ...", break_on_hyphens=False)
         lines = _wrapped(f"{step.status:5} {said}", style, " " * 6)
         yield lines.replace(step.status, _colored(step.status, style), 1)
@@ -255,12 +251,11 @@ def _value(value: Any) -> str:
 
 
 def _wrapped(words: str, style: Style, indent: str = "") -> str:
-    width = min(style.width, _READABLE)
-    return textwrap.fill(words, width, subsequent_indent=indent, break_on_hyphens=False)
+    return textwrap.fill(words, style.readable, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _colored(status: Status, style: Style) -> str:
-    return click.style(status, fg=_COLORS.get(status)) if style.color else status
+    return click.style(status, fg=COLORS[status]) if style.color else status
 
 
 def _bold(words: str, style: Style) -> str:

@@ -45,13 +45,7 @@ def certificate() -> None:
     metavar="SECONDS",
     help="How long all of it may take.",
 )
-@click.option(
-    "--output",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@options.TEXT_OR_JSON
 @options.NO_COLOR
 def inspect(
     targets: tuple[str, ...],
@@ -137,11 +131,10 @@ def _inspect(wanted: Sequence[Source], ca_file: str | None, timeout: float) -> I
     from biostudio_doctor.certificates.inspector import inspect as look
 
     given = _whole(ca_file, "--ca-file") if ca_file else None
-    shown = terminal.can_redraw() and any(not one.is_file for one in wanted)
-    if shown:
-        click.echo(f"Asking, {timeout:g} s at most ...", err=True, nl=False)
+    line = terminal.Line()
+    if any(not one.is_file for one in wanted):
+        line.show(f"Asking, {timeout:g} s at most ...")
     try:
         return look(Host("/"), wanted, os.environ, ca_file=given, seconds=timeout)
     finally:
-        if shown:
-            click.echo("\r\x1b[K", err=True, nl=False)
+        line.clear()

@@ -9,8 +9,7 @@ from msgspec import structs
 
 from biostudio_doctor import config as configuration
 from biostudio_doctor import plan as planning
-from biostudio_doctor import registry
-from biostudio_doctor.cli import options, terminal
+from biostudio_doctor.cli import exporting, options, terminal
 from biostudio_doctor.cli.host_root import refuse_unlikely
 from biostudio_doctor.config import Config
 from biostudio_doctor.errors import DoctorError
@@ -57,21 +56,7 @@ from biostudio_doctor.runner import Run, exit_code
     help="A sign-in provider for sso.providers, such as github or okta=DOMAIN, instead of those "
     "configured; may be repeated.",
 )
-@click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
-@click.option(
-    "--output",
-    default="table",
-    show_default=True,
-    metavar="FORMAT",
-    help="table, json, html, prometheus, openmetrics, textfile, or any exporter that is installed.",
-)
-@click.option(
-    "--output-file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write there instead of to the terminal; only you can read it, unless it is a textfile.",
-)
-@options.NO_COLOR
+@options.report
 def check(
     patterns: tuple[str, ...],
     role: str | None,
@@ -100,7 +85,7 @@ def check(
     refuse_unlikely(host_root)
     given = {"role": role, "phase": phase, "platform": platform, "profile": profile,
              "timeout": timeout}  # fmt: skip
-    config = configuration.load(config_file, {k: v for k, v in given.items() if v is not None})
+    config = configuration.load(config_file, given)
     config = _with_peers(config, peers, code)
     config = _with_providers(config, providers)
     plan = planning.make(
@@ -114,11 +99,9 @@ def check(
     )
     if not plan.plugins:
         raise DoctorError("no check is left to run")
-    refuse_unwritable(output_file)
-    check_exporter(output)
+    exporting.refuse(output, output_file)
     report, render = _run(plan, output)
-    text = render(report, terminal.style(output_file, no_color))
-    terminal.write(text, output_file, getattr(render, "mode", 0o600))
+    exporting.write(report, render, output_file, no_color)
     sys.exit(exit_code(report, strict))
 
 
@@ -155,54 +138,15 @@ def _with_providers(config: Config, given: tuple[str, ...]) -> Config:
 
 def _run(plan: planning.Plan, output: str) -> tuple[Report, Exporter]:
     run = Run(plan)
-    render = load_exporter(output)  # meanwhile, in the time that the checks need anyway
-    progress = _Progress()
+    render = exporting.load(output)  # meanwhile, in the time that the checks need anyway
+    line = terminal.Line()
+
+    def progress(done: dict[str, Result], awaited: list[str]) -> None:
+        if awaited:
+            count = f"{len(done)} of {len(done) + len(awaited)} checks done"
+            line.show(f"{count}, waiting for {', '.join(awaited)}")
+
     try:
-        return run.collect(progress.show if terminal.can_redraw() else None), render
+        return run.collect(progress if line.able else None), render
     finally:
-        progress.clear()
-
-
-class _Progress:
-    """One line on stderr, for a terminal only."""
-
-    def __init__(self) -> None:
-        self._shown = ""
-
-    def show(self, done: dict[str, Result], awaited: list[str]) -> None:
-        if not awaited:
-            return
-        width = os.get_terminal_size(sys.stderr.fileno()).columns - 1
-        line = f"{len(done)} of {len(done) + len(awaited)} checks done, waiting for "
-        line = (line + ", ".join(awaited))[:width]
-        if line != self._shown:
-            click.echo(f"\r\x1b[K{line}", err=True, nl=False)
-            self._shown = line
-
-    def clear(self) -> None:
-        if self._shown:
-            click.echo("\r\x1b[K", err=True, nl=False)
-
-
-def check_exporter(name: str) -> None:
-    """Say at once, not after the run, that there is no such exporter."""
-    known = registry.find(registry.EXPORTERS)
-    if name not in known:
-        raise DoctorError(f"--output: '{name}' is unknown; known: {', '.join(sorted(known))}")
-
-
-def load_exporter(name: str) -> Exporter:
-    """Import one that is known."""
-    try:
-        exporter: Exporter = registry.find(registry.EXPORTERS)[name].load()
-    except registry.PluginError as error:
-        raise DoctorError(str(error)) from None
-    return exporter
-
-
-def refuse_unwritable(path: Path | None) -> None:
-    """Say at once, not after the run, that the report cannot be written."""
-    if path and not path.parent.is_dir():
-        raise DoctorError(f"--output-file: the directory {path.parent} does not exist")
-    if path and path.is_dir():
-        raise DoctorError(f"--output-file: {path} is a directory")
+        line.clear()

@@ -37,8 +37,7 @@ def daemon(
     _refuse_without_server()
     # Reading again must find the same file, whatever directory was meant.
     config_file = config_file and config_file.absolute()
-    given = {"role": role, "phase": phase, "platform": platform}
-    overrides = {key: value for key, value in given.items() if value is not None}
+    overrides = {"role": role, "phase": phase, "platform": platform}
 
     def load() -> planning.Plan:
         return _plan(config_file, overrides, listen, host_root)

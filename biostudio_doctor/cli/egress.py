@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -43,13 +41,7 @@ def egress() -> None:
     help="How long all of it may take.",
 )
 @click.option("--ca-file", metavar="FILE", help="PEM file of authorities to trust besides.")
-@click.option(
-    "--output",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@options.TEXT_OR_JSON
 @options.NO_COLOR
 def trace(place: str, timeout: float, ca_file: str | None, output: str, no_color: bool) -> None:
     """Go the way to one host and show each phase with its time and its evidence.
@@ -123,8 +115,12 @@ def _go(target: Target, timeout: float, ca_file: str | None) -> Trace:
         raise DoctorError(f"--ca-file: {ca_file}: {error.strerror}") from None
     started = datetime.now(UTC)
     around = path.Surroundings(os.environ, dns.name_servers(Host("/")), ca_file)
-    with _waiting(target, timeout):
+    line = terminal.Line()
+    line.show(f"On the way to {target.host}, {timeout:g} s at most ...")
+    try:
         found = anyio.run(partial(path.probe, target, around, timeout=timeout))
+    finally:
+        line.clear()
     return Trace(
         tool_version=__version__,
         started_at=started,
@@ -132,16 +128,3 @@ def _go(target: Target, timeout: float, ca_file: str | None) -> Trace:
         summary=wording.outcome(found),
         path=found,
     )
-
-
-@contextmanager
-def _waiting(target: Target, timeout: float) -> Iterator[None]:
-    """One line on stderr, for a terminal only, while nothing else can be seen."""
-    shown = terminal.can_redraw()
-    if shown:
-        click.echo(f"On the way to {target.host}, {timeout:g} s at most ...", err=True, nl=False)
-    try:
-        yield
-    finally:
-        if shown:
-            click.echo("\r\x1b[K", err=True, nl=False)

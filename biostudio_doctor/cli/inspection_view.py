@@ -13,7 +13,6 @@ from biostudio_doctor.certificates.inspection import Inspected, Inspection, Link
 from biostudio_doctor.certificates.names import readable
 from biostudio_doctor.exporter import Style
 
-_READABLE = 110  # columns: nothing is set wider
 _LABEL = 14  # columns; what is left of 80 holds a fingerprint
 _NAMES = 8  # of a certificate; JSON has them all, as the next
 _LINKS = 8  # of a chain
@@ -39,7 +38,7 @@ def render(inspection: Inspection, style: Style) -> str:
 
 
 def _target(one: Inspected, style: Style) -> str:
-    width = min(style.width, _READABLE)
+    width = style.readable
     headline = textwrap.fill(text.printable(_headline(one)), width, break_on_hyphens=False)
     shown = click.style(headline, fg=_COLORS[one.state], bold=True) if style.color else headline
     blocks = [list(_certificate(link)) for link in one.chain[:_LINKS]]

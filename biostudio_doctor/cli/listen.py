@@ -79,7 +79,7 @@ def listen(
     """
     import asyncio
 
-    config = configuration.load(config_file, {"role": role} if role else {})
+    config = configuration.load(config_file, {"role": role})
     wanted = ports_of(config, requirements.load(config.profile).ports(config.role))
     code, shown = _code(code_file)
     task = _Task(

@@ -1,6 +1,6 @@
 """The options that several commands share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,16 +25,51 @@ HOST_ROOT = click.option(
     help="Where the host's file system is, such as /host in a container.",
 )
 NO_COLOR = click.option("--no-color", is_flag=True, help="No colours on the terminal.")
+TEXT_OR_JSON = click.option(
+    "--output",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="For people, or for programs.",
+)
 
 _SCOPE = (
     click.option("--role", type=click.Choice(ROLES), help="What this machine runs, or will run."),
     click.option("--phase", type=click.Choice(PHASES), help="Before the installation, or running."),
     click.option("--platform", type=click.Choice(PLATFORMS), help="What the containers run on."),
 )
+_REPORT = (
+    click.option("--strict", is_flag=True, help="Exit with 1 for warnings too."),
+    click.option(
+        "--output",
+        default="table",
+        show_default=True,
+        metavar="FORMAT",
+        help="table, json, html, prometheus, openmetrics, textfile, or any exporter that is "
+        "installed.",
+    ),
+    click.option(
+        "--output-file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Write there instead of to the terminal; only you can read it, unless it is a "
+        "textfile.",
+    ),
+    NO_COLOR,
+)
 
 
 def scope(command: CommandT) -> CommandT:
     """--role, --phase and --platform, which else the configuration tells."""
-    for option in reversed(_SCOPE):
+    return _all(_SCOPE, command)
+
+
+def report(command: CommandT) -> CommandT:
+    """--strict, --output, --output-file and --no-color: what becomes of a report."""
+    return _all(_REPORT, command)
+
+
+def _all(options: Sequence[Callable[[CommandT], CommandT]], command: CommandT) -> CommandT:
+    for option in reversed(options):
         command = option(command)
     return command

@@ -31,9 +31,26 @@ def _program() -> str:
     )
 
 
-def can_redraw() -> bool:
-    """Whether standard error is a terminal on which a line can be written anew."""
-    return sys.stderr.isatty() and not _is_dumb()
+class Line:
+    """A line on standard error that tells what is waited for; nothing where that is no terminal."""
+
+    def __init__(self) -> None:
+        self.able = sys.stderr.isatty() and not _is_dumb()
+        self._shown = ""
+
+    def show(self, words: str) -> None:
+        """Write it anew, as far as it fits: what goes on in a next line could not be cleared."""
+        if not self.able or words == self._shown:
+            return
+        width = (os.get_terminal_size(sys.stderr.fileno()).columns or 80) - 1
+        click.echo(f"\r\x1b[K{words[:width]}", err=True, nl=False)
+        self._shown = words
+
+    def clear(self) -> None:
+        """Leave an empty line."""
+        if self._shown:
+            click.echo("\r\x1b[K", err=True, nl=False)
+            self._shown = ""
 
 
 def _is_dumb() -> bool:

@@ -14,7 +14,6 @@ from biostudio_doctor.probes import Failure, Phase, wording
 from biostudio_doctor.probes.results import Answer, Attempt, Hop, Path, Route, TlsResult
 from biostudio_doctor.trace import Trace
 
-_READABLE = 110  # columns: nothing is set wider
 _LABEL = 10  # columns, of the phases' and the evidence's names alike
 _DURATION = 8  # columns, such as "147 ms"
 _SHOWN = 6  # of a list, such as the certificates of a chain; JSON has them all
@@ -24,7 +23,7 @@ _Row = tuple[str, str]  # label and words; the label is '' where it is that of t
 
 def render(traced: Trace, style: Style, *, blocks: bool = True) -> str:
     """The outcome, the waterfall and the evidence, no line longer than the style's width."""
-    width = min(style.width, _READABLE)
+    width = style.readable
     path = traced.path
     color = "green" if traced.reached else "red"
     parts = [

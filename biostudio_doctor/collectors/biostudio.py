@@ -14,10 +14,10 @@ import msgspec
 
 from biostudio_doctor import text, tiers
 from biostudio_doctor.collector import MIB, Collector, Item, Say
-from biostudio_doctor.collectors.docker_api import BIOSTUDIO_IMAGES, Engine
+from biostudio_doctor.collectors.docker_api import Engine
 from biostudio_doctor.collectors.shared import files, moment, refused, table
 from biostudio_doctor.host import Host
-from biostudio_doctor.host.containers import Container
+from biostudio_doctor.host.containers import BIOSTUDIO_IMAGES, Container
 from biostudio_doctor.host.patience import bounded
 
 _LOGS = "/var/log/supervisor"  # in both images

@@ -15,15 +15,13 @@ import msgspec
 
 from biostudio_doctor.collector import Window
 from biostudio_doctor.host import docker
-from biostudio_doctor.host.containers import Container, parse_containers
+from biostudio_doctor.host.containers import BIOSTUDIO_IMAGES, Container, parse_containers
 from biostudio_doctor.host.daemons import Answer, http_get, http_stream
 from biostudio_doctor.host.docker import DockerEngine
 
 if TYPE_CHECKING:
     from biostudio_doctor.collector import Surroundings
 
-#: Names of images, without registry and tag.
-BIOSTUDIO_IMAGES = ("bioproxy", "biocolab", "biostudio")
 CONTAINERS = 60  # of which is told, BioStudio's first
 _HEADER = 8  # bytes: stream, three zeros, length
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from biostudio_doctor.collector import Ask, Collector, Item
+from biostudio_doctor.collector import MIB, Ask, Collector, Item
 from biostudio_doctor.collectors.shared import files, installed
 from biostudio_doctor.host import pci, programs
 from biostudio_doctor.host.gpus import NVIDIA
@@ -41,7 +41,7 @@ class GpuCollector(Collector):
             "/run/cdi/*.yaml", "/run/cdi/*.json", "/var/log/nvidia-installer.log",
             "/var/log/fabricmanager.log", "/var/log/nvidia-container-toolkit.log",
             "/var/log/nvidia-container-runtime.log", "/etc/X11/xorg.conf",
-            limit=1 << 20,
+            limit=MIB,
         )  # fmt: skip
         yield from installed(
             self.host,

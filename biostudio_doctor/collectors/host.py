@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from biostudio_doctor.collector import Ask, Collector, Item, Say
+from biostudio_doctor.collector import MIB, Ask, Collector, Item, Say
 from biostudio_doctor.collectors.shared import files, installed
 from biostudio_doctor.host.processes import named
 
@@ -66,7 +66,7 @@ class HostCollector(Collector):
             "/etc/security/limits.d/*.conf", "/etc/modprobe.d/*.conf", "/etc/chrony.conf",
             "/etc/chrony/chrony.conf", "/etc/ntp.conf", "/etc/systemd/timesyncd.conf",
             "/var/run/reboot-required.pkgs", "/run/reboot-required.pkgs",
-            limit=1 << 20,
+            limit=MIB,
         )  # fmt: skip
         yield Say(tell=self._settings, name="sysctl.txt", source="/proc/sys")
         yield Ask(command=("uname", "-a"), name="uname.txt")

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from biostudio_doctor.collector import Ask, Collector, Item, Window
 from biostudio_doctor.collectors.shared import output
-from biostudio_doctor.host import programs
+from biostudio_doctor.host import Host, programs
 
 #: Whose messages are taken whole, as long as they are in the journal. By file.
 UNITS = {
@@ -55,7 +55,7 @@ class JournalCollector(Collector):
         """Without a journal."""
         if not programs.find(self.host, "journalctl"):
             return "there is no journalctl here"
-        if not any(self.host.listdir_if_any(f"/{where}/log/journal") for where in ("var", "run")):
+        if not is_kept(self.host):
             return "no journal is kept here (neither in /var/log/journal nor in /run/log/journal)"
         return None
 
@@ -84,6 +84,11 @@ class JournalCollector(Collector):
         except OSError:
             return set()
         return set(listed.split())
+
+
+def is_kept(host: Host) -> bool:
+    """Whether there is a journal, on the disk or in memory."""
+    return any(host.listdir_if_any(f"/{where}/log/journal") for where in ("var", "run"))
 
 
 def journalctl(window: Window, *choice: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from biostudio_doctor.collector import Ask, Collector, Item, Say
 from biostudio_doctor.collectors import xids
-from biostudio_doctor.collectors.journal import journalctl
+from biostudio_doctor.collectors.journal import is_kept, journalctl
 from biostudio_doctor.host import command_environment
 
 _DMESG = ("dmesg", "--time-format", "iso")
@@ -33,7 +33,7 @@ class KernelCollector(Collector):
         if self.host.is_local:
             yield Say(tell=self._xids, name="gpu-xids.txt", source=source)
         yield Ask(command=_DMESG, name="dmesg.txt", needs_root=True)
-        if any(self.host.listdir_if_any(f"/{where}/log/journal") for where in ("var", "run")):
+        if is_kept(self.host):
             yield Ask(command=journal, name="journal.log", seconds=15)
 
     def _xids(self) -> Iterator[bytes]:

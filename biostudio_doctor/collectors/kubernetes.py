@@ -13,9 +13,9 @@ import msgspec
 
 from biostudio_doctor.collector import MIB, Ask, Collector, Item, Say
 from biostudio_doctor.collectors import pruning
-from biostudio_doctor.collectors.docker_api import BIOSTUDIO_IMAGES
 from biostudio_doctor.collectors.shared import files, output, program, refused
 from biostudio_doctor.host import kubernetes
+from biostudio_doctor.host.containers import BIOSTUDIO_IMAGES, base_image
 
 _ALSO = ("/opt/bin", "/var/lib/rancher/rke2/bin", "/snap/bin")
 #: Of programs that bring a kubectl along, and configure it themselves.
@@ -159,12 +159,9 @@ class KubernetesCollector(Collector):
         found = []
         for line in output(self.host, command, 10).splitlines():
             pod, _, images = line.partition(" ;")
-            names = {
-                image.rpartition("/")[2].partition("@")[0].partition(":")[0]
-                for image in images.split()
-            }
+            ours = any(base_image(image) in BIOSTUDIO_IMAGES for image in images.split())
             words = pod.split()
-            if names & set(BIOSTUDIO_IMAGES) and len(words) > 1:
+            if ours and len(words) > 1:
                 found.append((words[0], words[1], any(count != "0" for count in words[2:])))
         return found
 

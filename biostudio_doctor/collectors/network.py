@@ -3,7 +3,7 @@
 import errno
 from collections.abc import Iterator
 
-from biostudio_doctor.collector import Ask, Collector, Item, Say
+from biostudio_doctor.collector import MIB, Ask, Collector, Item, Say
 from biostudio_doctor.collectors.shared import files, installed
 from biostudio_doctor.host import programs
 from biostudio_doctor.host.processes import named
@@ -35,7 +35,7 @@ class NetworkCollector(Collector):
         yield Ask(command=("ip", "-6", "route", "show", "table", "all"), name="routes6.txt")
         yield Ask(command=("ip", "rule"), name="rules.txt")
         yield Ask(command=("ip", "-6", "rule"), name="rules6.txt")
-        yield Ask(command=("ip", "neighbour"), name="neighbours.txt", limit=1 << 20)
+        yield Ask(command=("ip", "neighbour"), name="neighbours.txt", limit=MIB)
         yield Say(tell=self._resolver, name="resolv-conf.txt", source="readlink /etc/resolv.conf")
         yield from files(
             self.host,
@@ -45,14 +45,14 @@ class NetworkCollector(Collector):
             "/etc/systemd/resolved.conf", "/etc/systemd/resolved.conf.d/*.conf",
             "/proc/1/net/dev", "/proc/1/net/snmp", "/proc/1/net/netstat", "/proc/1/net/sockstat",
             "/proc/1/net/softnet_stat",
-            limit=1 << 20,
+            limit=MIB,
         )  # fmt: skip
         yield from installed(
             self.host, Ask(command=("resolvectl", "status", "--no-pager"), name="resolvectl.txt")
         )
         yield Ask(command=("ss", "-s"), name="sockets/summary.txt")
         yield Ask(command=("ss", "-tulpn"), name="sockets/listening.txt")
-        yield Ask(command=("ss", "-tan"), name="sockets/tcp.txt", limit=1 << 20)
+        yield Ask(command=("ss", "-tan"), name="sockets/tcp.txt", limit=MIB)
         yield from self._firewall()
         if programs.find(self.host, "ethtool"):
             for name in self._real_interfaces():

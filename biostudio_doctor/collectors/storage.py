@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from functools import partial
 
 from biostudio_doctor import text
-from biostudio_doctor.collector import Ask, Collector, Item, Say
+from biostudio_doctor.collector import MIB, Ask, Collector, Item, Say
 from biostudio_doctor.collectors.shared import files, installed, table
+from biostudio_doctor.host import Host
 from biostudio_doctor.host.patience import bounded
 
 _PATIENCE = 3.0  # seconds for all file systems together
@@ -31,7 +32,7 @@ class StorageCollector(Collector):
             self.host,
             "/proc/1/mountinfo", "/etc/fstab", "/proc/partitions", "/proc/diskstats",
             "/proc/mdstat", "/proc/filesystems", "/etc/exports", "/etc/mdadm/mdadm.conf",
-            limit=1 << 20,
+            limit=MIB,
         )  # fmt: skip
         yield Say(tell=self._room, name="room.txt", source="statvfs(3) of each mount")
         yield from installed(
@@ -64,11 +65,8 @@ class StorageCollector(Collector):
         return table(_COLUMNS, rows) + "\n"
 
 
-def _statvfs(host: object, path: str) -> tuple[str, ...] | None:
+def _statvfs(host: Host, path: str) -> tuple[str, ...] | None:
     """None where it has no blocks, as what lives in the kernel only."""
-    from biostudio_doctor.host import Host
-
-    assert isinstance(host, Host)
     seen = host.statvfs(path)
     if not seen.f_blocks:
         return None

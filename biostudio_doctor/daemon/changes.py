@@ -1,12 +1,11 @@
 """What a configuration means to the daemon, and what a new one changes."""
 
-import socket
 from fnmatch import fnmatchcase
 
 from msgspec import structs
 
 from biostudio_doctor import endpoints, registry
-from biostudio_doctor.errors import ConfigError
+from biostudio_doctor.daemon.listening import listening
 from biostudio_doctor.plan import Plan
 
 
@@ -58,19 +57,8 @@ def refuse_taken(listen: str, now: str) -> None:
     Raises:
         ConfigError: if not.
     """
-    place = endpoints.parse(listen)
-    if place.port == endpoints.parse(now).port:
-        return  # which is ours
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            place.host, place.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(address)
-            trial.listen(1)
-    except OSError as error:
-        raise ConfigError("daemon.listen", listen, error.strerror or str(error)) from None
+    if endpoints.parse(listen).port != endpoints.parse(now).port:  # else it is ours
+        listening(listen).close()
 
 
 def _fits(name: str, pattern: str) -> bool:

@@ -24,7 +24,7 @@ class Beat(Struct, frozen=True, tag="beat"):
 class Listening(Struct, frozen=True, tag="listening"):
     """To the supervisor, once: the web process accepts connections."""
 
-    at: str  # as URLs have it, such as "127.0.0.1:9842"
+    at: str  # as URLs have it, such as "127.0.0.1:19842"
 
 
 class Reload(Struct, frozen=True, tag="reload"):

@@ -12,6 +12,8 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from biostudio_doctor.host import Host
 
+#: BioStudio's images, as `base_image` names them.
+BIOSTUDIO_IMAGES = ("bioproxy", "biocolab", "biostudio")
 _TIMEOUT = 2.0  # seconds; a name is worth no longer wait
 
 
@@ -26,7 +28,12 @@ class Container(Struct, frozen=True, kw_only=True):
     @property
     def base_image(self) -> str:
         """The image's own name, without registry and tag."""
-        return self.image.rpartition("/")[2].partition("@")[0].partition(":")[0]
+        return base_image(self.image)
+
+
+def base_image(image: str) -> str:
+    """An image's own name, without registry and tag."""
+    return image.rpartition("/")[2].partition("@")[0].partition(":")[0]
 
 
 def running(host: Host) -> list[Container]:

@@ -1,6 +1,7 @@
 """What the tests of making bundles share: gathering with made collectors, and the whole command."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -153,3 +154,12 @@ def bundle(made: Path, tmp_path: Path) -> Command:
     directory = tmp_path / "out"
     directory.mkdir()
     return Command(made, directory)
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A directory such as /tmp: everybody may write there, and remove only what is theirs."""
+    directory = Path(tempfile.mkdtemp())
+    directory.chmod(0o1777)
+    yield directory
+    shutil.rmtree(directory)

@@ -4,14 +4,11 @@ import base64
 import gzip
 import os
 import secrets
-import shutil
 import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -106,15 +103,6 @@ def test_collectors_that_cannot_be_used(bundle: Command) -> None:
     assert "calls itself 'made.plain'" in found["made.othername"].reason
     assert "cannot be imported: ModuleNotFoundError" in found["made.missing"].reason
     assert found["made.plain"].outcome is Outcome.WHOLE
-
-
-@pytest.fixture
-def public() -> Iterator[Path]:
-    """A directory in which everybody may write."""
-    directory = Path(tempfile.mkdtemp())
-    directory.chmod(0o1777)
-    yield directory
-    shutil.rmtree(directory)
 
 
 @as_root

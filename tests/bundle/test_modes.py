@@ -1,13 +1,10 @@
 """Modes and places: only the owner reads it, and nobody else decides where it goes."""
 
 import os
-import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -83,15 +80,6 @@ def test_a_link_that_is_laid_meanwhile(bundle: Command, tmp_path: Path) -> None:
         _, err = process.communicate(timeout=20)
     assert process.returncode == 2 and "symbolic link" in err
     assert bundle.left == ["b.tar.gz"] and target.read_text() == "theirs"
-
-
-@pytest.fixture
-def public() -> Iterator[Path]:
-    """A directory such as /tmp: everybody may write there, and remove only what is theirs."""
-    directory = Path(tempfile.mkdtemp())
-    directory.chmod(0o1777)
-    yield directory
-    shutil.rmtree(directory)
 
 
 def _as_nobody(script: str, directory: Path) -> None:

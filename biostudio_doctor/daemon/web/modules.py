@@ -42,12 +42,18 @@ def _a_port(text: str, _name: str) -> Question:
     return Question(place(text))
 
 
-async def _tcp_connect(probe: Probe, seconds: float) -> bool:
-    """Does it take a connection?"""
+async def _found(probe: Probe) -> tuple[str, int]:
+    """Where to connect to. The metric is one that the blackbox exporter has for all of these."""
     probe.measured.zero("probe_failed_due_to_regex")
     target = probe.question.target
     address, _ = await probe.resolve(target)
-    (attempt,) = await tcp.probe([address], target.port, timeout=seconds)
+    return address, target.port
+
+
+async def _tcp_connect(probe: Probe, seconds: float) -> bool:
+    """Does it take a connection?"""
+    address, port = await _found(probe)
+    (attempt,) = await tcp.probe([address], port, timeout=seconds)
     if attempt.failure:
         raise ProbeError(attempt.failure)
     return True
@@ -55,15 +61,13 @@ async def _tcp_connect(probe: Probe, seconds: float) -> bool:
 
 async def _tls_connect(probe: Probe, seconds: float) -> bool:
     """Does it shake hands, with a certificate that verifies?"""
-    probe.measured.zero("probe_failed_due_to_regex")
-    target = probe.question.target
-    address, _ = await probe.resolve(target)
-    stream = await tcp.connect(address, target.port, timeout=seconds)
+    address, port = await _found(probe)
+    stream = await tcp.connect(address, port, timeout=seconds)
     probe.phase = "tls"
     try:
         secured = await TLSStream.wrap(
             stream,
-            hostname=target.host,
+            hostname=probe.question.target.host,
             ssl_context=tls.verifying_context(),
             standard_compatible=False,
         )
@@ -76,10 +80,8 @@ async def _tls_connect(probe: Probe, seconds: float) -> bool:
 
 async def _ssh_banner(probe: Probe, seconds: float) -> bool:
     """Does it greet as SSH 2.0 does (RFC 4253, 4.2)?"""
-    probe.measured.zero("probe_failed_due_to_regex")
-    target = probe.question.target
-    address, _ = await probe.resolve(target)
-    stream = await tcp.connect(address, target.port, timeout=seconds)
+    address, port = await _found(probe)
+    stream = await tcp.connect(address, port, timeout=seconds)
     probe.phase = "request"
     try:
         if not await _greets(stream):

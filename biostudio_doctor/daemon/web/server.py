@@ -15,8 +15,8 @@ from pathlib import Path
 
 import uvicorn
 
-from biostudio_doctor import endpoints
 from biostudio_doctor.config import DaemonConfig
+from biostudio_doctor.daemon.listening import listening
 from biostudio_doctor.daemon.messages import Listening, Snapshot, ToWeb
 from biostudio_doctor.daemon.web import security
 from biostudio_doctor.daemon.web.access import Access
@@ -56,25 +56,9 @@ def serve(connection: socket.socket, config: DaemonConfig) -> None:
     asyncio.run(_Web(config).run(connection))
 
 
-def listener(listen: str) -> socket.socket:
-    """A socket that listens there.
-
-    Raises:
-        ConfigError: if that is not possible.
-    """
-    place = endpoints.parse(listen)
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            place.host, place.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        # asyncio sends at once (TCP_NODELAY) only where the protocol is named: else 40 ms are lost.
-        sock = socket.socket(family, kind, protocol)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        sock.bind(address)
-        sock.listen(_BACKLOG)
-    except OSError as error:
-        raise ConfigError("daemon.listen", listen, f"{error.strerror}") from None
+def _listener(listen: str) -> socket.socket:
+    sock = listening(listen, _BACKLOG)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)  # of what it accepts, too
     sock.setblocking(False)
     return sock
 
@@ -93,7 +77,7 @@ class _Web:
         self._access = Access(app.starlette(), app.scrape, config.listen)
         self._access.configure(self._settings)
         self._guard = Guard(_connections())
-        self._server = _Server(self._access, self._guard, listener(config.listen))
+        self._server = _Server(self._access, self._guard, _listener(config.listen))
         self._server.allowed_sans = _allowed(self._settings)
         self._server.tls = security.context(self._settings, config.web_config)
 
