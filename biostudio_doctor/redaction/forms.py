@@ -44,7 +44,9 @@ def _is_prefixed(run: bytes) -> bool:
     words = list(itertools.takewhile(_WORD.fullmatch, parts))
     if not words or any(map(_NO_VENDOR.fullmatch, words)):
         return False
-    return values.is_made_of(parts[len(words) :], bool(_TELLS & {one.lower() for one in words}))
+    told = bool(_TELLS & {one.lower() for one in words})
+    body = b"-".join(parts[len(words) :])
+    return values.is_made_of(parts[len(words) :], told) or (told and values.is_uuid(body[-36:]))
 
 
 def _mixed(value: bytes) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import Struct
 
 from biostudio_doctor.redaction import (
+    alone,
     by_name,
     engine,
     forms,
@@ -25,6 +26,7 @@ from biostudio_doctor.redaction.spans import Span, merged
 from biostudio_doctor.redaction.tokens import TOKEN, Tokens, in_a_name
 from biostudio_doctor.redaction.windows import Looked, look
 
+_FINDERS = (by_name, forms, private_keys, phrases, near_words, alone, kubernetes, tables)
 _ROUNDS = 4
 _NEAR = 2048  # bytes around a token that are looked at once more, as far as its line goes
 _PLACES = 50  # stretches of a text; of more the whole text is
@@ -149,7 +151,7 @@ class Redactor:
         yield from _outside(tokens, _without(spared, self._by_rules(text)))
 
     def _by_rules(self, text: bytes) -> Iterator[Span]:
-        for finder in (by_name, forms, private_keys, phrases, near_words, kubernetes, tables):
+        for finder in _FINDERS:
             yield from finder.find(text)
         for kind, pattern in self._rules:
             for found in pattern.finditer(text):

@@ -54,7 +54,7 @@ _PLACEHOLDER = re.compile(
     | or | the | a | an
     | mismatch | changed | authentication | error | unexpected | expected | must | cannot | could
     | has | for | from | with | in | to | of | by | available | present | absent | valid | found
-    | sha256 | md5 | scram-sha-256
+    | sha256 | md5 | scram-sha-256 | amd64 | arm64 | i386 | noarch | x86_64
     )""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
@@ -76,6 +76,8 @@ _CODE = re.compile(
 )
 _UUID = re.compile(rb"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _KEYLIKE = re.compile(rb"[A-Za-z0-9+/_\-]+={0,2}")
+#: In names of algorithms, such as PBEWithHmacSHA256AndAES_256.
+_ALGORITHM = re.compile(rb"SHA\d|Hmac|AES")
 _HEX = re.compile(rb"[0-9a-f]+", re.IGNORECASE)
 _DIGEST = re.compile(
     rb"(?:sha\d+|md5)[:\-=][0-9A-Za-z+/=]+|(?:[0-9a-f]{2}:){7,}[0-9a-f]{2}", re.IGNORECASE
@@ -197,7 +199,7 @@ def is_made_of(parts: list[bytes], told: bool = False) -> bool:
     capitals, small letters and digits. `told`: something else tells of a key, so less is enough.
     """
     body, longest = b"".join(parts), max(map(len, parts), default=0)
-    if not any(48 <= byte < 58 for byte in body) or body.isdigit():
+    if not any(48 <= byte < 58 for byte in body) or body.isdigit() or _ALGORITHM.search(body):
         return False
     kinds = [(byte > 0x39) + (byte > 0x5A) for byte in body]
     turns = sum(map(operator.ne, kinds, kinds[1:])) / len(body)

@@ -78,6 +78,45 @@ VENDORS = {
 }  # fmt: skip
 
 
+#: Where a key stands that no name tells of.
+BARE = (
+    "request failed for {} (401)",
+    "  - {}\n",
+    'client = Acme("{}")',
+    "acme --connect {} --verbose",
+    'curl -H "X-Acme: {}" https://h.example/',
+    "GET /hook?s={}&n=1 HTTP/1.1",
+    "curl https://h.example/v1/{}/items",
+    "<acme>{}</acme>",
+    'X="{}"',
+    '{{"value": "{}", "n": 3}}',
+    "MaNdRiLl === {}\n",
+    "1234567890:{}\n",
+)
+
+
+def keys() -> dict[str, str]:
+    digits = f"{pick(RND, HEX, 38).lower()}7a"
+    uuid = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:32]}"
+    return {
+        "of letters and digits": pick(RND, ALNUM, 36) + "7qX4bK",
+        "base64": b64encode(RND.randbytes(48)).decode() + "Qx7bKw4z==",
+        "small letters": pick(RND, LETTERS + 2 * string.digits, 36) + "7q4x",
+        "a licence": "-".join(f"{pick(RND, UPPER, 4).upper()}7" for _ in range(5)),
+        "a word and a UUID": f"lab-key-{uuid}",
+        "three numbers": f"{digits[:32]}-{digits[:8]}-{digits[8:16]}",
+        "capitals and a number": f"PSK{digits}",
+    }
+
+
+@pytest.mark.parametrize("place", BARE)
+@pytest.mark.parametrize("kind", keys())
+def test_keys_that_stand_alone(place: str, kind: str) -> None:
+    """Not each: chance makes some that look like words."""
+    made = [keys()[kind] for _ in range(20)]
+    assert sum(secret not in redact(place.format(secret)) for secret in made) >= 14
+
+
 @pytest.mark.parametrize("before", VENDORS)
 def test_forms_of_vendors(before: str) -> None:
     secret = before + word(VENDORS[before])
@@ -143,6 +182,7 @@ def harmless() -> list[str]:
     digest, base = pick(RND, HEX, 64).lower(), word(40)
     small = pick(RND, ALNUM, 20).lower()
     return [
+        "Install: python3-jwt:amd64 (2.6.0-1, automatic), libpam-passwdqc:arm64 (2.0.2)",
         f"tmp/systemd-private-{digest[:32]}-chronyd.service-{word(6)}",
         f"dm-uuid-LVM-{word(64)}",
         f"docker-{digest}.scope",
@@ -153,6 +193,25 @@ def harmless() -> list[str]:
         "void nccl_AllReduce_RING_LL_Sum_getPassRegistry15Ev",
         f"web_1.{small}7a9x0",
         f'requestId="{base}"',
+        f"commit {base}",
+        f"    {word(64)}",  # of a PEM block
+        f"ssh-rsa AAAAB3NzaC1yc2EA{base} root@lab",
+        f"|1|{word(27)}=|{word(27)}= ecdsa-sha2-nistp256 AAAAE2VjZHNh{base}",
+        f"Sec-WebSocket-Accept: {word(27)}=",
+        f"background: url(data:image/png;base64,{base})",
+        f"'sha256-{word(43)}='",
+        f"config: {b64encode(b'debug: true, workers: 8, region: eu').decode()}",
+        f"Reading PV {word(32)}",
+        'algorithm = "PBEWithHmacSHA256AndAES_256"',
+        f"{word(30)}-----END CERTIFICATE-----",
+        "Icmp6OutNeighborSolicits         3",
+        "VM64BitMaxMemorySizeInMB: 4194304 version: 4.0",
+        "/dev/disk/by-id/ata-Samsung_SSD_860_EVO_500GB_S3Z1NB0K123456A -> ../../sda",
+        "nvme-SAMSUNG_MZQL21T9HCJR-00A07_S64GNE0R123456",
+        "_ZN2at6native12_GLOBAL__N_123batch_norm_cpu_templateIfLb0EEESt5tupleIJNS_6TensorES3_S3_EE",
+        "_ZNSt6vectorIiSaIiEE9push_backEOi",
+        "org.apache.hadoop.hdfs.server.namenode.ha.ConfiguredFailoverProxyProvider2x",
+        f"1.{small}7a9x0 running",
         f"etag: {base}",
         f"image_digest={base}",
         f"x-amz-id-2: {word(76)}",
