@@ -98,6 +98,16 @@ def is_ours(name: str, data: bytes) -> bool:
     return bool(_understood(name)) and content(name).startswith(data)
 
 
+def names_in(directory: int | str) -> list[str]:
+    """The names in a directory, at most as many as are worth a look.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    with os.scandir(directory) as entries:
+        return [entry.name for entry, _ in zip(entries, range(_SCAN_LIMIT), strict=False)]
+
+
 def sweep(directory: str, us: Owner, uids: Collection[int]) -> int:
     """Remove what ended runs of this host left in a directory; how many files were removed.
 
@@ -109,9 +119,7 @@ def sweep(directory: str, us: Owner, uids: Collection[int]) -> int:
     removed = 0
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with os.scandir(handle) as entries:
-            names = [entry.name for entry, _ in zip(entries, range(_SCAN_LIMIT), strict=False)]
-        for name in us.abandoned(names):
+        for name in us.abandoned(names_in(handle)):
             try:
                 removed += _remove(handle, name, uids)
             except OSError:  # gone in the meantime, or not ours to remove

@@ -12,7 +12,6 @@ from biostudio_doctor.errors import DoctorError
 from biostudio_doctor.host import Host
 
 _PREFIX = ".biostudio-doctor-bundle"
-_SCAN_LIMIT = 100_000  # names in a directory that are looked at
 
 
 class Destination:
@@ -123,8 +122,7 @@ def _refuse(path: Path, directory: int) -> None:
 
 def _sweep(directory: int, us: scratch.Owner) -> None:
     """Remove what killed runs of this host left: files of ours whose process is gone."""
-    with os.scandir(directory) as entries:
-        listed = [entry.name for entry, _ in zip(entries, range(_SCAN_LIMIT), strict=False)]
+    listed = scratch.names_in(directory)
     names = [name.removeprefix(_PREFIX) for name in listed if name.startswith(_PREFIX)]
     for name in us.abandoned(names):
         with contextlib.suppress(OSError):

@@ -116,7 +116,7 @@ def _runs(host: Host, path: str) -> list[tuple[Any, ...]]:
 
 def _sweep(us: scratch.Owner) -> None:
     base = tempfile.gettempdir()
-    for name in us.abandoned(os.listdir(base)):
+    for name in us.abandoned(scratch.names_in(base)):
         left = os.path.join(base, name)
         with contextlib.suppress(OSError):
             seen = os.lstat(left)

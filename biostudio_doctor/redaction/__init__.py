@@ -9,7 +9,7 @@
     alone      words so random that they need no name beside them
     wide, percent   UTF-16 and what is encoded for a URL, seen as what they mean
     tokens     what stands there instead
-    obfuscate  hosts, addresses and users under other names (identities, addresses)
+    obfuscate  hosts, addresses and users under other names (addresses)
 
 RE2 looks through the whole text, in time that is linear whatever the text and the pattern are, and
 Python's `re` looks closer at the little that it finds. Bytes are never decoded.

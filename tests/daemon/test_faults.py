@@ -8,7 +8,6 @@ is a loose one, unless DOCTOR_SLOWEST_SCRAPE gives the one that the project prom
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import statistics
@@ -24,6 +23,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.lab.faketime import FakedClock, needs_faketime
 from tests.lab.plugins import install
 from tests.lab.scraped_daemon import (
     DAY,
@@ -173,26 +173,15 @@ def waits(daemon: Daemon) -> tuple[float, float]:
     )
 
 
-@pytest.mark.skipif(not shutil.which("faketime"), reason="needs faketime")
+@needs_faketime
 def test_the_clock_is_moved_by_a_day(tmp_path: Path, faulty: Path, figures: list[str]) -> None:
     """In a daemon of its own, since every look at such a clock costs it something."""
-    stamp = tmp_path / "clock"
-    stamp.write_text("+0")
-    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-    env = {
-        "LD_PRELOAD": str(library),
-        "FAKETIME_TIMESTAMP_FILE": str(stamp),
-        "FAKETIME_CACHE_DURATION": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "DONT_FAKE_MONOTONIC": "1",
-    }
-    with started(tmp_path, faulty, figures, "", env) as lab:
+    clock = FakedClock(tmp_path, FAKETIME_CACHE_DURATION="1")
+    with started(tmp_path, faulty, figures, "", clock.env) as lab:
         for jump in (DAY, -DAY):
             with lab.fault(f"clock moved by {jump:+} s") as daemon:
                 before, start = waits(daemon), time.monotonic()
-                whole = tmp_path / "next"  # faketime takes half a file for some other time
-                whole.write_text(f"{jump:+d}")
-                whole.replace(stamp)
+                clock.move(jump)
                 daemon.until(lambda at=before[1]: abs(waits(daemon)[1] - at) > DAY / 2)
                 moved = waits(daemon)
                 time.sleep(1.5)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import sqlite3
@@ -16,6 +15,7 @@ import pytest
 
 from biostudio_doctor import registry
 from tests.lab.daemon import Running, running, write
+from tests.lab.faketime import FakedClock, needs_faketime
 from tests.lab.plugins import PLUGINS, install
 from tests.lab.stuck import stuck_mount
 
@@ -303,25 +303,16 @@ def test_a_stopped_daemon_catches_up_without_a_storm(calm: Running) -> None:
     assert calm.results()["faulty.waits"]["schedule"]["runs"] - before <= 3
 
 
-@pytest.mark.skipif(not shutil.which("faketime"), reason="needs faketime")
+@needs_faketime
 @pytest.mark.parametrize("jump", [86400, -86400])
 def test_a_clock_that_is_set_changes_no_time_between_runs(
     tmp_path: Path, faulty: Path, jump: int
 ) -> None:
-    stamp = tmp_path / "clock"
-    stamp.write_text("+0")
-    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-    env = {
-        "LD_PRELOAD": str(library),
-        "FAKETIME_TIMESTAMP_FILE": str(stamp),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "DONT_FAKE_MONOTONIC": "1",
-    }
-    with running(tmp_path, config(*CALM) + intervals(), site=faulty, env=env) as daemon:
+    clock = FakedClock(tmp_path, FAKETIME_NO_CACHE="1")
+    with running(tmp_path, config(*CALM) + intervals(), site=faulty, env=clock.env) as daemon:
         daemon.until(lambda: set(daemon.statuses().values()) == {"pass"})
         before = daemon.results()["faulty.waits"]["schedule"]
-        stamp.write_text(f"{jump:+d}")
+        clock.move(jump)
         time.sleep(5)
         after = daemon.results()["faulty.waits"]["schedule"]
         assert 3 <= after["runs"] - before["runs"] <= 7

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -92,14 +91,6 @@ def test_a_sparkline_is_told_in_words() -> None:
 
 
 # --- Over HTTP, without JavaScript ----------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def web() -> Iterator[WebProcess]:
-    with WebProcess() as process:
-        process.show(sixty_checks())
-        process.wait_for()
-        yield process
 
 
 @pytest.mark.parametrize(
