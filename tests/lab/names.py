@@ -62,3 +62,5 @@ def name_server(over_udp: DnsReply, over_tcp: DnsReply | None = None) -> Iterato
             listener.shutdown(socket.SHUT_RDWR)
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as waker:
                 waker.sendto(b"", ("127.0.0.1", port))
+            for thread in threads:  # a port is free only when nobody waits on its socket any more
+                thread.join(5)
