@@ -40,7 +40,6 @@ _NAME = re.compile(rb"[\"'\]]?[ \t]*[:=](?![\w\"'])|[@({\[]")
 #: The first half of a pair, such as the name of a key and the key.
 _HALF = re.compile(rb"(?<![\w/.\-])([\w\-]{8,64}):\Z")
 _LICENCE = re.compile(rb"(?:[A-Z0-9]{4,5}-)+[A-Z0-9]{4,5}")
-_SYLLABLES = re.compile(rb"[A-Za-z][a-z]{3,}")
 _SEGMENT = re.compile(rb"[^/]{24,}")
 _HEX = re.compile(rb"[0-9a-fA-F]+")
 
@@ -84,9 +83,9 @@ def _is_random(word: bytes) -> bool:
         return False
     if word in (word.lower(), word.upper()):
         return len(word) >= 28  # longer than Docker's ids
-    if len(word) < 24:
+    if len(word) < 20:
         return False
-    return sum(map(len, _SYLLABLES.findall(word))) < len(word) / 2  # Icmp6OutNeighborSolicits
+    return not values.is_words(word)
 
 
 def _is_ordinary(text: bytes, start: int, end: int) -> bool:

@@ -21,6 +21,8 @@ _SETTING = re.compile(
 )
 _COMPARED = re.compile(rb"={1,2}\s*(?=[fbru]?[\"'])")
 _OBJECT = re.compile(rb"\{\s*(?:[\"'}\\]|$|[\w.\-]+\s*[:=])")
+#: Between quotes, where YAML goes on on the next line.
+_FOLDED = re.compile(rb"\\\r?\n[ \t]*\\[ \t]+")
 _TAG = re.compile(rb"!!\w+[ \t]+")
 #: getenv("NAME", "value") and get("NAME") or "value"
 _FALLBACK = re.compile(
@@ -77,6 +79,8 @@ class Assignment:
         self.after_blank = self.at > at
         tag = _TAG.match(text, self.at)
         self.at = tag.end() if tag else self.at
+        folded = _FOLDED.match(text, self.at)
+        self.at = folded.end() if folded else self.at
 
     @cached_property
     def line(self) -> int:
@@ -332,5 +336,5 @@ _READERS = (
     _object, _fallback, _unquoted,
 )  # fmt: skip
 #: With what a value may begin of which other readers than these know anything.
-_SIGNS = b"|>=\r\n'\"`\\[({bBrRuUfF@"
+_SIGNS = b"|>=\r\n'\"`\\[({bBrRuUfFnN@"
 _PLAIN_READERS = (_header, _default, _fallback, _unquoted)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from biostudio_doctor.redaction import assigned, engine, values
+from biostudio_doctor.redaction import assigned, engine, members, values
 from biostudio_doctor.redaction.names import STEMS, Telling, telling
 from biostudio_doctor.redaction.spans import Span
 
@@ -21,7 +21,8 @@ _FORM = (
     rb"|(?:\\*[\"'`][\"']?)?(?:\[\]|\])?[ \t]*(?:=>|->|:=|\?=|\+=|=|:|\xef\xbc\x9a)"
     rb"|</\w+>\s*<(?:string|val|value)(?:\s[^<>]*)?>"
     rb"|\\*[\"']\s*\}"
-    rb"|\\*[\"'`]\s*,\s*)"
+    rb"|\\*[\"'`]\s*,\s*"
+    rb"|[ \t]*\|[ \t]*)"
     rb"|(?m:^|[{;])[ \t]*(?:(?:set|setenv|env|arg|\w+_param|proxy_set_header|http-request"
     rb"|http-response"
     rb"|set-header|add-header|add_header|more_set_headers|requestheader"
@@ -45,11 +46,20 @@ _CLOSES_A_PAIR = re.compile(rb"\\*[\"']\s*[)\]]")
 _CALL = re.compile(rb"\w\(\s*\\*[\"']\Z")
 _IDENTIFIER = re.compile(rb"[a-z_]+")
 _VALUED = re.compile(rb"(?i)[^<>]*?\b(?:val|value)\s*=\s*")
+_INNER = re.compile(rb"(?i)[^<>]*(?<!/)>\s*<(?:val|value|string)(?=[\s>])")
 _TAG_LIMIT = 400  # bytes
 _BEFORE = 2048  # bytes: as long a value may stand before its name
+_LINE = 200  # bytes of a line before a name
 _BLANKS = 200  # after a value, before its line ends: of a table, another column comes sooner
 #: Of a package, as lists of packages have it beside a name such as base-passwd.
 _WORDS = re.compile(rb"[A-Za-z]+(?: [A-Za-z]+)+")
+#: A file that is complained of, the tag of an image, and what AWS calls a secret.
+_NO_SETTING = re.compile(
+    rb"(?s)(?:/etc/[\w.\-]+:.?|/[\w.]+-[\w.\-]+:\S|:secretsmanager:\S*:secret:\S)\Z"
+)
+_EQUALS = re.compile(rb"=[ \t]+")
+_LAST_CELL = re.compile(rb"([^\s|]{8,512})[ \t]*\|?[ \t]*(?=\r?\n|$)")
+_WORD = re.compile(rb"(?:[^\s\x00\"'`|&;<>]|&(?=[^\s\x00\"'`|&;<>])){1,4096}+")
 _VERSION = re.compile(rb"(?:\d+:)?\d+(?:\.\d+)+(?:[-+~.][\w.]+)*")
 _PUBLIC = re.compile(
     rb"(?:ssh-|ecdsa-|sk-ssh|-----BEGIN (?:CERT|PUBLIC|SSH2 PUBLIC)|sha256:|SHA256:)"
@@ -59,6 +69,7 @@ _PUBLIC = re.compile(
 def find(text: bytes) -> Iterator[Span]:
     """Values beside telling names."""
     done = 0  # what stands before is looked at; no value is looked at twice
+    group = 0  # nor is any group of values
     for found in engine.compiled(_PATTERN).finditer(text):
         start, end = found.span()
         if start < done:
@@ -69,6 +80,10 @@ def find(text: bytes) -> Iterator[Span]:
         for span in _FINDERS[exact.lastindex or 0](text, exact):
             done = max(done, span.end)
             yield span
+        if exact.lastindex == 5 and end >= group:
+            ends, spans = _members(text, exact)
+            group = max(group, ends)
+            yield from spans
 
 
 def _element(text: bytes, found: re.Match[bytes]) -> Iterator[Span]:
@@ -87,8 +102,9 @@ def _entry(text: bytes, found: re.Match[bytes]) -> Iterator[Span]:
     place = values.quoted(text, valued.end()) if valued else None
     if place:
         yield from _checked(text, [place], found[2], told)
-    else:
-        yield from _within(text, found.end(), told)
+        return
+    inner = _INNER.match(text, found.end(), found.end() + _TAG_LIMIT)
+    yield from _within(text, inner.end() if inner else found.end(), told)
 
 
 def _within(text: bytes, at: int, told: Telling) -> Iterator[Span]:
@@ -119,7 +135,9 @@ def _option(text: bytes, found: re.Match[bytes]) -> Iterator[Span]:
         or (len(gap) > 1 and not gap.strip(b" "))
     ):  # two blanks: a page of help
         return
-    place = values.quoted(text, found.end()) or _word(text, found.end())
+    sign = _EQUALS.match(text, found.end())
+    at = sign.end() if sign else found.end()
+    place = values.quoted(text, at) or _word(text, at)
     if place and not text.startswith(b"-", place[0]):
         yield from _checked(text, [place], b"", told)
 
@@ -154,10 +172,15 @@ def _named(text: bytes, found: re.Match[bytes]) -> Iterator[Span]:
     told = telling(name)
     if not told or text[max(0, start - 10) : start] == b"<redacted:":
         return
-    if tail == b":" and text[max(0, start - 5) : start] == b"/etc/":
-        return  # a file that is complained of
+    if tail == b":" and _NO_SETTING.search(text[max(0, start - _LINE) : at + 1]):
+        return
     if tail.startswith(b"</"):
         yield from _within(text, at - 1, told)
+    elif tail.strip() == b"|":
+        cell = _LAST_CELL.match(text, at, at + 600)
+        line = text[max(text.rfind(b"\n", 0, start) + 1, start - _LINE) : start]
+        if cell and not line.strip(b" \t|") and values.looks_random(cell[1]):
+            yield from _checked(text, [cell.span(1)], name, told)
     elif tail.endswith(b"}"):
         yield from _checked(text, _before(text, start), name, told)
     elif tail[-1:] in b"\"'`":  # behind a type
@@ -169,6 +192,17 @@ def _named(text: bytes, found: re.Match[bytes]) -> Iterator[Span]:
         yield from _checked(
             text, assigned.places(text, found.start(4), name, tail, at, told), name, told
         )
+
+
+def _members(text: bytes, found: re.Match[bytes]) -> tuple[int, Iterator[Span]]:
+    """Where the group ends that this names, and the keys in it, whatever they are called there."""
+    told, at = telling(found[4]), found.end()
+    if not told or not told.strong or found[5][-1:] not in b":=>":
+        return 0, iter(())
+    line = text.rfind(b"\n", max(0, found.start() - _LINE), found.start()) + 1
+    before = text[line : found.start(4)]
+    end, places = members.find(text, at, len(before) - len(before.lstrip()), told.kind == "cookie")
+    return end, (Span(*place, told.kind) for place in places)
 
 
 def _before(text: bytes, start: int) -> list[tuple[int, int]]:
@@ -249,7 +283,7 @@ def _paired(text: bytes, start: int, at: int, name: bytes, told: Telling) -> Ite
 
 
 def _word(text: bytes, at: int) -> tuple[int, int] | None:
-    found = re.compile(rb"[^\s\x00\"'`|&;<>]{1,4096}").match(text, at)
+    found = _WORD.match(text, at)
     return found.span() if found else None
 
 

@@ -10,6 +10,7 @@ from biostudio_doctor.redaction.patterns import Hit, Patterns
 from biostudio_doctor.redaction.spans import Span
 
 _PATTERNS = Patterns("forms.toml")
+_SERVICES = Patterns("services.toml")
 
 #: A secret key of AWS has no mark of its own: 40 characters beside a word of AWS.
 _AWS = (
@@ -30,7 +31,7 @@ def find(text: bytes) -> Iterator[Span]:
     for found in engine.compiled(_PREFIXED).finditer(text):
         if _is_prefixed(found[0]):
             yield Span(found.start(), _MORE.match(text, found.end()).end(), "token")  # type: ignore[union-attr]
-    for hit in _PATTERNS.find(text):
+    for hit in itertools.chain(_PATTERNS.find(text), _SERVICES.find(text)):
         yield from _span(text, hit)
     for found in engine.compiled(_AWS, groups=True).finditer(text):
         value = found.group(1)
@@ -57,9 +58,11 @@ def _span(text: bytes, hit: Hit) -> Iterator[Span]:
     kind, start, end = hit
     if kind == "url-password":
         end = _end_of_password(text, start, end)
+        if text.startswith(b"@sha256:", end):
+            return  # the tag and the digest of an image
     judge = _JUDGES.get(kind)
     if end > start and (judge is None or judge(text, start, text[start:end])):
-        yield Span(start, end, "url-password" if kind == "user-password" else kind)
+        yield Span(start, end, _NAMES.get(kind, kind))
 
 
 def _end_of_password(text: bytes, start: int, end: int) -> int:
@@ -115,7 +118,26 @@ def _is_key(text: bytes, start: int, value: bytes) -> bool:
 def _is_pair(text: bytes, start: int, value: bytes) -> bool:
     """user:password@host:port, which addresses of mail and of telephones look like."""
     name = text[max(0, start - 40) : start - 1].lower()
+    if _PATH.match(text, start + len(value)) and value.isalpha():
+        return False
     return not _ADDRESS.search(name) and values.can_be_secret(value)
+
+
+def _is_hook(text: bytes, start: int, value: bytes) -> bool:
+    """Whether any part of a path is as random as what stands for a key there."""
+    return any(_is_random(text, start, part) for part in re.split(rb"[/@]", value))
+
+
+def _is_of_a_service(text: bytes, start: int, value: bytes) -> bool:
+    return _is_random(text, start, value) or len(_DIGIT_AND_LETTER.findall(value)) > 2
+
+
+def _is_random(text: bytes, start: int, value: bytes) -> bool:
+    return (
+        bool(_HEX.fullmatch(value))
+        or values.is_uuid(value)
+        or values.is_made_of(re.split(rb"[-_]", value), told=True)
+    )
 
 
 def _is_in_url(text: bytes, start: int, value: bytes) -> bool:
@@ -128,7 +150,12 @@ def _is_token_in_url(text: bytes, start: int, value: bytes) -> bool:
 
 _SIGNED = re.compile(rb"(?:sig|code|token|pwd|pw|apikey|jwt|signature)(?:=|%3d|%253d)$")
 _ADDRESS = re.compile(rb"(?:\b(?:sips?|mailto|e?mail|xmpp|from|to|c?cc|tel|h323|acct|ssh|git))$")
+_DIGIT_AND_LETTER = re.compile(rb"[0-9](?=[A-Za-z])")
+_HEX = re.compile(rb"[0-9a-fA-F]{20,}")
+_PATH = re.compile(rb"@[\w.\-]+/")
 _KUBEADM = re.compile(rb"[a-z0-9]{6}\.[a-z0-9]{16}")
+#: Kinds that say how something was found, and what it is.
+_NAMES = {"user-password": "url-password", "hook": "webhook", "service-key": "key"}
 #: A second look at what a form finds, by kind.
 _JUDGES: dict[str, Callable[[bytes, int, bytes], bool]] = {
     "bearer-token": _is_bearer,
@@ -137,6 +164,8 @@ _JUDGES: dict[str, Callable[[bytes, int, bytes], bool]] = {
     "signature": _is_signature,
     "token": _is_token,
     "openai-key": _is_key,
+    "hook": _is_hook,
+    "service-key": _is_of_a_service,
     "url-password": _is_in_url,
     "user-password": _is_pair,
     "azure-key": _is_in_url,

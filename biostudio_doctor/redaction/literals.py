@@ -4,7 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from html import escape
 from urllib.parse import quote, quote_plus
 
@@ -21,15 +21,15 @@ def forms(value: str) -> tuple[bytes, ...]:
     r"""How a value may be repeated: first as it is, then the other ways, longer ones first.
 
     In a URL, with either case of hexadecimal digits; in a string of JSON, also in one within one,
-    with \/ and \uXXXX; in XML; as hexadecimal digits; in UTF-16; in base64 and its URL-safe
-    alphabet, within which it may begin anywhere.
+    with \/ and \uXXXX; in XML, by names or numbers; as Python shows it; as hexadecimal digits; in
+    UTF-16; in base64 and its URL-safe alphabet, within which it may begin anywhere.
     """
     plain = value.encode("utf-8", "surrogateescape")
     json_bytes = {json.dumps(value, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
     once = json_bytes | {text.replace("/", r"\/") for text in json_bytes}
     twice = {json.dumps(text, ensure_ascii=False)[1:-1] for text in once}
-    texts = once | twice | {escape(value), escape(value, quote=False)}
-    texts |= {escape(value).replace("&#x27;", mark) for mark in ("&#39;", "&apos;")}
+    texts = once | twice | _in_xml(value)
+    texts |= {repr(value)[1:-1], ascii(value)[1:-1], repr(plain)[2:-1]}
     texts |= {value.replace("'", "'\\''"), value.replace("'", "''")}
     encoded = {text.encode("utf-8", "surrogateescape") for text in texts}
     urls = {quote(plain, safe=safe) for safe in ("", "/", "!*'()", "!$&'()*+,;=:@/")}
@@ -82,6 +82,22 @@ def _within_base64(value: bytes, before: int) -> bytes:
     """The characters of base64 (RFC 4648) that a value decides alone, after `before` bytes."""
     first, last = -(-before * 4 // 3), (before + len(value)) * 4 // 3
     return base64.b64encode(bytes(before) + value)[first:last]
+
+
+def _in_xml(value: str) -> set[str]:
+    """With names or numbers, decimal or hexadecimal, for what is special or beyond ASCII."""
+    found = {escape(value), escape(value, quote=False)}
+    found |= {escape(value).replace("&#x27;", mark) for mark in ("&#39;", "&apos;", "'")}
+    for number in ("&#{};", "&#x{:x};", "&#x{:X};"):
+        beyond = "[^\\x00-\\x7f]"
+        in_numbers = partial(_numbered, number)
+        found |= {re.sub(beyond, in_numbers, text) for text in found | {value}}
+        found |= {re.sub(f"[&<>\"']{also}", in_numbers, value) for also in ("", f"|{beyond}")}
+    return found
+
+
+def _numbered(number: str, found: re.Match[str]) -> str:
+    return number.format(ord(found[0]))
 
 
 def _lower_hex(url: str) -> str:

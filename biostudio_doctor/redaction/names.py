@@ -19,6 +19,7 @@ _BEFORE_KEY = (
     "api|access|secret|private|privacy|priv|encrypt|encryption|encrypted|decryption|cipher|signing"
     "|sign|signature|master|account|storage|shared|licen[sc]e|activation|service|consumer|client"
     "|app|application|deploy|deployment|webhook|aes|hmac|des|jwt|preshared|pre_shared|subscription"
+    "|recovery|unseal|integration|ingestion|instrumentation|mac"
     "|admin|auth|authentication|session|crypt|crypto|fernet|registration|function|rsa|wg|tls|ssl"
     f"|ssh|root|sas|cookie|token|password|csrf|{_VENDORS}"
 )
@@ -30,13 +31,19 @@ _FOREIGN = (
     "|\xe5\xaf\x86\xe7\xa2\xbc|\xe5\x8f\xa3\xe4\xbb\xa4|\xe3\x83\x91\xe3\x82\xb9\xe3\x83"
     "\xaf\xe3\x83\xbc\xe3\x83\x89|\xeb\xb9\x84\xeb\xb0\x80\xeb\xb2\x88\xed\x98\xb8"
 )  # as the bytes of UTF-8: of Vietnamese, Russian, Chinese, Japanese and Korean, too
+#: What stands in for a password once, where the second factor is lost.
+_CODES = "(?:backup|recovery|scratch|one_?time|otp|mfa|[2t]fa|totp|two_?factor)_?codes?"
 #: What a telling name contains, for the first look (lower case or not).
 STEMS = (
     rb"[-_]pat\b|crumb|pword|pass|p[s]?wd?\b|[-_]pw|pwd|secret|token|jwt|auth|cred|cookie|sessid"
     rb"|_session\b|connect\.sid|bearer|(?:%b)[ ]key(?:[ ]base)?|key|psk|\bsig|signature|salt"
     rb"|doctor_code|sonar\.?login|connection[-_ ]?string|community|pin\b|otp|mnemonic|seed"
-    rb"|licen[sc]e|webhook|%b"
-    % (_BEFORE_KEY.encode("latin-1"), _FOREIGN.replace("_?", "[-_ ]?").encode("latin-1"))
+    rb"|licen[sc]e|webhook|%b|%b"
+    % (
+        _BEFORE_KEY.encode("latin-1"),
+        _CODES.replace("_?", "[-_ ]?").encode(),
+        _FOREIGN.replace("_?", "[-_ ]?").encode("latin-1"),
+    )
 )
 
 _AFTER = (
@@ -48,13 +55,14 @@ _AFTER = (
 _STRONG = {
     "password": rf"pword|pass_?word|{_FOREIGN}|community_?strings?|^community|passwd"
     r"|pass_?phrase|pass_?code|auth_?tok"
-    r"|require_?pass|(?:^|_)(?:\w{1,12}_)?(?:pass|p?s?wd|pwd|pw|psw)|(?:db|pg|my|ftp|smtp|root"
+    r"|require_?pass|(?:^|_)(?:\w{1,12}_)?pass(?:word|wd)?_(?!id|ok|in|on|at|by|to|of|is|no|fn)[a-z]{2}(?=$|_?\d)"
+    r"|(?:^|_)(?:\w{1,12}_)?(?:pass|p?s?wd|pwd|pw|psw)|(?:db|pg|my|ftp|smtp|root"
     r"|user|admin|login|mysql|redis|ssh"
     r"|imap|ldap|bind|rabbitmq|default|default_?|ssl|key|store|ssh|svn|http|proxy|mail)(?:pass|pwd"
     r"|pw)",
     "token": r"tokens?|sonar_?login|(?:^|_)jwt|bearer",
     "secret": r"secrets?|(?:^|_)creds?|credentials?|(?:^|_)psk|mnemonic|(?:^|_)otp_?seed"
-    r"|doctor_code",  # BIOSTUDIO_DOCTOR_CODE, which opens `listen`
+    rf"|doctor_code|(?:^|_){_CODES}",  # BIOSTUDIO_DOCTOR_CODE, which opens `listen`
     "key": rf"(?:private|access)_?key_?id|^x_\w+_keys?|(?:^|_)(?:\w{{1,24}}_)?(?:{_BEFORE_KEY})"
     "_?keys?|(?:api|secret|private|access|auth)keys?",
     "auth": r"^x_auth$|jfrog_art_api$|(?:^|_)(?:proxy_)?authorization|master_?auth",
@@ -66,7 +74,7 @@ _WEAK = {
     "token": r"csrf|xsrf|crumb|(?:^|_)pat",
     "secret": r"(?:^|_)salt|(?:^|_)otp|(?:^|_)seed|licen[sc]e|webhook",
     "password": r"(?:^|_)pin",
-    "key": r"\w_key",
+    "key": r"\w_key|(?:^|_)secret_?id",  # of Vault's AppRole: a UUID
 }
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -98,6 +106,8 @@ _HARMLESS = re.compile(
 )
 
 
+#: Of Azure, of doors, and of tables and dictionaries.
+_ALSO_KEYS = {"key", "primary_key", "secondary_key"}
 _RAILS = re.compile(r"_\w+_session")
 _SOMEWHERE = re.compile(r"passw|secret|token|credential|api_?key")
 
@@ -109,14 +119,14 @@ def telling(name: bytes) -> Telling | None:
     if text.startswith("_auth") or _RAILS.fullmatch(text):  # of .npmrc, and a cookie
         return Telling("auth" if text.startswith("_auth") else "cookie", strong=True)
     split = _words(_CAMEL.sub("_", text))
+    if split in _ALSO_KEYS:
+        return Telling("key", strong=False, strict=True)
     if _HARMLESS.search(split):
         return None
     for words in (split, _words(text)):
         for rule, told in _RULES:
             if rule.search(words):
                 return told
-    if split == "key":
-        return Telling("key", strong=False, strict=True)
     return Telling("secret", strong=False, strict=True) if _SOMEWHERE.search(split) else None
 
 

@@ -27,17 +27,18 @@ _NEAR = re.compile(
 )
 _ASSIGNED = (
     rb"(?m)[A-Za-z][\w.\-]*[\"']?[ \t]*(?:=>|:=|={1,3}|:)[ \t]*"
-    rb"(?:[\"'][A-Za-z0-9_\-+/]{0,20}[g-zG-Z][A-Za-z0-9_\-+/]{12,}[\"']"
-    rb"|[A-Za-z0-9_\-+/]{0,20}[g-zG-Z][A-Za-z0-9_\-+/]{12,}[;,&]?\r?$)"
+    rb"(?:[\"'][A-Za-z0-9_\-+/]{0,20}[g-zG-Z][A-Za-z0-9_\-+/]{10,}[\"']"
+    rb"|[A-Za-z0-9_\-+/]{0,20}[g-zG-Z][A-Za-z0-9_\-+/]{10,}[;,&]?\r?$)"
 )
 _NAME_AND_VALUE = re.compile(rb"([\w.\-]+)[\"']?[ \t]*[=:>]{1,3}[ \t]*[\"']?([\w\-+/]+)")
 #: Ends of names of what is random, and no secret.
 NO_KEY = re.compile(
     rb"(?i)(?:id(?:[-_]?\d)?|uid|uuid|name|hash|digest|sum|etag|sha\d*|md5|fingerprint|version|rev"
     rb"|revision|ref|commit|cursor|nonce|serial|label|wwn|model|path|file|dir|host|node|image|build|public|pub"
-    rb"|cert|certificate|key|handle|request|trace|span|session|integrity|thumbprint|pv|vg|lv|data|accept|challenge|iv|tag|(?-i:x|y|n))$"
+    rb"|cert|certificate|key|handle|request|trace|span|session|integrity|thumbprint|pv|vg|lv|data|accept|challenge|iv|tag|(?<![A-Za-z])(?-i:x|y|n))$"
 )
 _HEX = re.compile(rb"[0-9a-fA-F]+$")
+_MANGLED = re.compile(rb"_+[ZR][A-Z0-9]")  # a name of C++ or Rust
 _ID = re.compile(rb"(?:[a-zA-Z]+[-_.])+[\w.\-]*$|[\w-]*/[\w/-]*$|\d[\d\-:TZ+.]*$")
 
 
@@ -61,9 +62,11 @@ def find(text: bytes) -> Iterator[Span]:
             yield Span(near.start(1), near.end(1), "secret")
     for found in engine.compiled(_ASSIGNED).finditer(text):
         exact = _NAME_AND_VALUE.search(text, max(found.start(), found.end() - 640), found.end())
-        if not exact or not 20 <= len(exact[2]) <= 100 or NO_KEY.search(exact[1]):
+        if not exact or not 16 <= len(exact[2]) <= 100 or NO_KEY.search(exact[1]):
             continue
-        if values.is_made_of(re.split(rb"[-_+/]", exact[2])):
+        parts = re.split(rb"[-_+/]", exact[2])
+        mangled = _MANGLED.match(exact[2])
+        if values.is_made_of(parts) and not values.is_words(exact[2]) and not mangled:
             yield Span(exact.start(2), exact.end(2), "secret")
 
 

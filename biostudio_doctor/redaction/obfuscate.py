@@ -7,9 +7,10 @@ without talking. Each remembers what it replaced; `map` tells it.
 import hashlib
 import hmac
 import re
+import string
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from ipaddress import AddressValueError, IPv6Address
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from biostudio_doctor.endpoints import private_suffix
 from biostudio_doctor.redaction import engine
@@ -20,10 +21,13 @@ KINDS = ("hosts", "ips", "users")
 #: As what a true name is told that was found again.
 _LEFT = {"hosts": "host", "ips": "address", "users": "user"}
 _PORTION = 10_000  # names
+_LONGEST_NAME = 253  # bytes (RFC 1035, 2.3.4, less those of the wire)
+_IN_LABELS = f"{string.ascii_letters}{string.digits}_-.".encode()
 
-_V4 = rb"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b"
+#: Also at the end of one of IPv6, as a socket for both has it (::ffff:10.1.2.3, RFC 4291).
+_V4 = rb"(?:[0-9A-Fa-f:]{0,40}:)?\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b"
 _GROUPS = rb"(?:[0-9A-Fa-f]{1,4}:)"
-_V6 = rb"%b*[0-9A-Fa-f]{0,4}::%b*[0-9A-Fa-f]{0,4}|\b%b{7}[0-9A-Fa-f]{1,4}" % (
+_V6 = rb"%b{0,7}[0-9A-Fa-f]{0,4}::%b{0,7}[0-9A-Fa-f]{0,4}|\b%b{7}[0-9A-Fa-f]{1,4}" % (
     _GROUPS,
     _GROUPS,
     _GROUPS,
@@ -31,7 +35,7 @@ _V6 = rb"%b*[0-9A-Fa-f]{0,4}::%b*[0-9A-Fa-f]{0,4}|\b%b{7}[0-9A-Fa-f]{1,4}" % (
 _ANY = b"(?:" + _V4 + b")|(?:" + _V6 + b")"
 #: What stands before a version: the word, a letter, or a package's name as dpkg's log has it.
 _VERSION_FOLLOWS = re.compile(
-    rb"(?i)ver(?:sion)?[ =:]*v?$|[a-z]$|:(?:amd64|arm64|i386|all)\b[^\n]*$"
+    rb"(?i)(?:\bver|version)[ =:]*v?$|[a-z]$|:(?:amd64|arm64|i386|all)\b[^\n]*$"
 )
 #: Names that are no names of anyone.
 _NOBODY = frozenset({
@@ -122,17 +126,35 @@ class Obfuscator:
             yield from self._addresses(text)
         if not self._pattern:
             return
-        for found in engine.compiled(self._pattern, groups=True).finditer(text):
-            start, end = found.span(1)
+        for start, end in self._words(text):
             name = text[start:end].decode("utf-8", "surrogateescape").lower()
             if name in self._users:
                 yield start, end, "users", name
             elif not self._kept(name):
                 yield start, end, "hosts", name
 
+    def _words(self, text: bytes) -> Iterator[tuple[int, int]]:
+        """Where one of the names is; of a domain with what stands below it."""
+        pattern = engine.compiled(self._pattern, groups=True)
+        held: list[tuple[int, int]] = []  # which a domain behind them may take in
+        at = 0
+        while found := pattern.search(text, at):
+            start, at = found.span(1)
+            if b"." in text[start:at]:
+                start = _first_label(text, start)
+            while held and held[-1][0] >= start:
+                held.pop()
+            if held and held[-1][1] + _LONGEST_NAME < start:
+                yield from held
+                held = []
+            held.append((max(start, held[-1][1] if held else 0), at))
+        yield from held
+
     def _addresses(self, text: bytes) -> Iterator[tuple[int, int, str, str]]:
         for found in engine.compiled(_ANY).finditer(text):
             start, end = found.span()
+            if b"." in text[start:end]:
+                start += text[start:end].rfind(b":") + 1
             is_one = _is_v6 if b":" in text[start:end] else _is_v4
             if is_one(text, start, end):
                 yield start, end, "ips", text[start:end].decode()
@@ -187,14 +209,19 @@ class Obfuscator:
 
 
 def _pattern(names: Iterable[str]) -> bytes:
-    """Any of the names, a domain with all that is below it, where no word goes on."""
+    """Any of the names, where no word goes on."""
     ordered = sorted(names, key=lambda name: (-len(name), name))
     if not ordered:
         return b""
-    alternatives = "|".join(
-        (r"(?:[a-z0-9_-]+\.)*" if "." in name else "") + re.escape(name) for name in ordered
-    )
+    alternatives = "|".join(map(re.escape, ordered))
     return rf"(?i)(?:^|[^a-z0-9<])({alternatives})(?:\b|_|$)".encode("utf-8", "surrogateescape")
+
+
+def _first_label(text: bytes, start: int) -> int:
+    """Where the labels begin that stand directly before a domain."""
+    before = text[max(0, start - _LONGEST_NAME) : start]
+    labels = before[len(before.rstrip(_IN_LABELS)) :].rpartition(b"..")[2].lstrip(b".")
+    return start - len(labels) if labels.endswith(b".") else start
 
 
 def _domain(name: str) -> str:
@@ -208,9 +235,10 @@ def _is_v4(text: bytes, start: int, end: int) -> bool:
     if any(int(one) > 255 or (len(one) > 1 and one.startswith(b"0")) for one in octets):
         return False
     before, after = text[max(0, start - 1) : start], text[end : end + 2]
-    longer = (before in b".-" and before) or (after[:1] == b"." and after[1:].isdigit())
-    if longer or after[:1] in (b"+", b"~"):
+    if before == b"." or (after[:1] == b"." and after[1:].isdigit()) or after[:1] in (b"+", b"~"):
         return False
+    if before == b"-" and not IPv4Address(text[start:end].decode()).is_private:
+        return False  # of a package, whose version begins with such numbers less often
     line = text[max(0, start - 120) : start].rpartition(b"\n")[2]
     return not _VERSION_FOLLOWS.search(line)
 

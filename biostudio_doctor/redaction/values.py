@@ -16,7 +16,7 @@ Place = tuple[int, int]  # where something begins, and what comes after it
 
 #: A word of a sentence.
 PROSE = re.compile(rb"[A-Za-z][a-z]+")
-_QUOTE = re.compile(rb"""[bfru@]{0,2}(\\*)(["'`])""", re.IGNORECASE)
+_QUOTE = re.compile(rb"""[bfrun@]{0,2}(\\*)(["'`])""", re.IGNORECASE)
 _ENDS = re.compile(rb"""(\\*)(["'`])""")
 _BARE = re.compile(
     rb"""(?:<[\w.\- ]{1,60}>|[^\s"'`\\,;&()\[\]{}<>|\x00]"""
@@ -38,7 +38,9 @@ _PLACEHOLDER = re.compile(
       (?:\xe2\x80\xa2)+ | [*x.\-_?\#X]{3,} | \W{1,3} | \*+ | \.+ | <[^<>]{1,80}> | <\w+\(.*
     | \[[\w\s*-]{1,40}\] | \(\w[\w\s]{0,40}\)
     | \$\{[A-Za-z_!\#][\w.:?/@+,\ -]*(?:\}.*)? | \$\{ | \$\(.* | \$\w+ | \$\$.{0,40} | `.*`
-    | \$?\{\{[^{}]*\}?\}? | \{[\w.\ -]{0,60}\}? | \#\{.*\} | \d+/(?:tcp|udp|sctp) | \d+\ bits?
+    | \$?\{\{[^{}]*\}?\}? | \{\{`.* | \{(?:os|self|settings|config|env)\..*
+    | arn:aws[\w\-]*:(?:secretsmanager|ssm):.*
+    | \{[\w.\ -]{0,60}\}? | \#\{.*\} | \d+/(?:tcp|udp|sctp) | \d+\ bits?
     | %\(?[\w.]{1,60}\)?s | %[sdvq] | %\w+% | @\w+@
     | \$env:\w+
     | !\w+\b.* | (?:vault|env|file|secret|ref)(?::|://)[\w/.\-\#]+ | &\w+ | \\+
@@ -71,14 +73,19 @@ _CODE = re.compile(
     rb"|SecretStr)\s*[|=,)].*$|(?:[a-zA-Z_]\w*\.)*[a-zA-Z_][\w-]*\((?:.*\))?$"
     rb"|(?:[A-Z][a-z]+){2,}\{.*$|(?:os|self|this|config|settings|request|process|args|env|options"
     rb"|ctx|data|params|kwargs|app|cfg|conf|var|local|module|each)\.[\w.\[\]\"']*$"
-    rb"|[a-z_]\w*\[[\"']?\w*[\"']?\]?$",
+    rb"|(?:[A-Z][a-z]+)+\.[A-Z]+(?:_[A-Z]+)+$|[a-z_]\w*\[[\"']?\w*[\"']?\]?$",
     re.DOTALL,
 )
+#: What ends as a call does, and would be no name of a function.
+_ODD_CALL = re.compile(rb"(?=[a-zA-Z]*[0-9])[a-zA-Z0-9]{20,}\(")
 _UUID = re.compile(rb"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _KEYLIKE = re.compile(rb"[A-Za-z0-9+/_\-]+={0,2}")
 #: In names of algorithms, such as PBEWithHmacSHA256AndAES_256.
 _ALGORITHM = re.compile(rb"SHA\d|Hmac|AES")
 _HEX = re.compile(rb"[0-9a-f]+", re.IGNORECASE)
+_SYLLABLES = re.compile(rb"[A-Z][a-z]{2,}|[a-z]{4,}")
+_NUMBERS = re.compile(rb"[0-9]+")
+_DIGIT_AND_LETTER = re.compile(rb"[0-9](?=[A-Za-z])")
 _DIGEST = re.compile(
     rb"(?:sha\d+|md5)[:\-=][0-9A-Za-z+/=]+|(?:[0-9a-f]{2}:){7,}[0-9a-f]{2}", re.IGNORECASE
 )
@@ -161,11 +168,25 @@ def can_be_secret(value: bytes) -> bool:
     value = value.strip().strip(b"'\"")
     if len(value) > _LONG:  # no stand-in is that long, and looking closer would take its time
         return not TOKEN.match(value)
-    if len(value) < 2 or _REDACTED.match(value) or _PLACEHOLDER.fullmatch(value):
+    if len(value) < 2 or _REDACTED.match(value):
         return False
-    if _URL.match(value) or _CODE.match(value):
+    if _PLACEHOLDER.fullmatch(value) and not _is_in_braces(value):
+        return False
+    if _URL.match(value) or (_CODE.match(value) and not _ODD_CALL.fullmatch(value)):
         return False
     return not _PATH.match(value) or (b"/" not in value and looks_random(value, 16))
+
+
+def _is_in_braces(value: bytes) -> bool:
+    """Whether it is no template in braces: no name has that many digits among its letters.
+
+    Jenkins writes what it encrypted in braces.
+    """
+    return value.startswith(b"{") and any(
+        len(word) >= 16
+        and (len(_DIGIT_AND_LETTER.findall(word)) > 1 or is_made_of([word], told=True))
+        for word in value.strip(b"{}").split()
+    )
 
 
 def looks_random(value: bytes, shortest: int = 8) -> bool:
@@ -208,6 +229,12 @@ def is_made_of(parts: list[bytes], told: bool = False) -> bool:
         return len(body) >= 16 and longest >= (8 if told else 13) and turns >= enough
     enough = 0.2 if len(body) < 40 else 0.12
     return len(parts) == 1 and len(body) >= 24 and turns >= enough and not _HEX.fullmatch(body)
+
+
+def is_words(value: bytes) -> bool:
+    """Whether most of it are words, as in names of code such as Icmp6OutNeighborSolicits."""
+    few = len(_NUMBERS.findall(value)) < 3
+    return few and sum(map(len, _SYLLABLES.findall(value))) >= 0.7 * len(value)
 
 
 def is_pair(value: bytes) -> bool:

@@ -13,6 +13,9 @@ UPPER = string.ascii_uppercase + string.digits
 HEX = "0123456789abcdef"
 SPECIAL = "!@#$%^&*()-_=+[]{};:,.<>/?~"
 
+#: What tests make their secrets from: conftest.py begins it anew for each of them.
+CHANCE = Random()
+
 WORDS = [
     "amber",
     "basket",

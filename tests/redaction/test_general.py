@@ -1,7 +1,6 @@
 """Causes, not cases: names, signs and shapes that no table of the engine can have, and the like of
 them that are no secrets. All secrets are made at run time."""
 
-import secrets
 import string
 from base64 import b64encode
 from urllib.parse import quote
@@ -10,9 +9,8 @@ import pytest
 
 from biostudio_doctor.redaction.redactor import Redactor
 
-from .material import ALNUM, HEX, UPPER, pick
+from .material import ALNUM, CHANCE, HEX, UPPER, pick
 
-RND = secrets.SystemRandom()
 LETTERS = string.ascii_lowercase
 ENGINE = Redactor(bytes(32))
 
@@ -24,8 +22,8 @@ def redact(text: str) -> str:
 
 
 def word(size: int = 32, letters: str = ALNUM) -> str:
-    """Random, and with a digit: chance makes words without any, which look like words."""
-    return pick(RND, letters, size - 4) + "7q4x"
+    """Random, and with some digits: chance makes words without any, which look like words."""
+    return pick(CHANCE, letters, size - 6) + "7q4x2b"
 
 
 #: {} is a random word of capitals, small letters and digits.
@@ -57,6 +55,24 @@ SHAPES = {
     "an ACL with blanks": 'user default on >"P@ss {} x" ~* +@all\n',
     "P/W": "P/W: {}\n",
     "a query": "https://host/x?code={}&b=1",
+    "Oracle": "jdbc:oracle:thin:lab/{}@//db.lab:1521/studio",
+    "SQL*Plus": 'sqlplus -s "lab/{}@db"',
+    "IPsec": '10.0.0.1 %any : PSK "{}"\n',
+    "SNMP's views": "com2sec readonly default {}\n",
+    "asking SNMP": "snmpwalk -v2c -c {} switch.lab",
+    "Unicode in SQL": "CREATE LOGIN lab WITH PASSWORD = N'{}'",
+    "a value within": '<property name="pwd"><value>{}</value></property>',
+    "a row": "Variable name | Initial Value\napiKey |{}\n",
+    "a row of its own": "| DB_PASSWORD | {} |\n",
+    "an option with a sign": 'mysqld --password = "{}"',
+    "in braces": "<secret>{{lab AQAA {}}}</secret>",
+    "a name that goes on": "- name: DB_PASS_BD_2\n  value: {}\n",
+    "an address that is a hook": "https://chat.lab/hooks/{}",
+    "a hook by its host": '"url": "https://hooks.lab.example/catch/42/{}"',
+    "folded by YAML": 'x: "token_secret:\\\n  \\ {}\\n"',
+    "iSCSI": "iscsiadm -n node.session.auth.password -v {}",
+    "Bundler": "BUNDLE_GEMS__LAB=lab:{}",
+    "Azure": "PrimaryKey: {}=\n",
 }
 
 
@@ -96,13 +112,13 @@ BARE = (
 
 
 def keys() -> dict[str, str]:
-    digits = f"{pick(RND, HEX, 38).lower()}7a"
+    digits = f"{pick(CHANCE, HEX, 38).lower()}7a"
     uuid = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:32]}"
     return {
-        "of letters and digits": pick(RND, ALNUM, 36) + "7qX4bK",
-        "base64": b64encode(RND.randbytes(48)).decode() + "Qx7bKw4z==",
-        "small letters": pick(RND, LETTERS + 2 * string.digits, 36) + "7q4x",
-        "a licence": "-".join(f"{pick(RND, UPPER, 4).upper()}7" for _ in range(5)),
+        "of letters and digits": pick(CHANCE, ALNUM, 36) + "7qX4bK",
+        "base64": b64encode(CHANCE.randbytes(48)).decode() + "Qx7bKw4z==",
+        "small letters": pick(CHANCE, LETTERS + 2 * string.digits, 36) + "7q4x",
+        "a licence": "-".join(f"{pick(CHANCE, UPPER, 4).upper()}7" for _ in range(5)),
         "a word and a UUID": f"lab-key-{uuid}",
         "three numbers": f"{digits[:32]}-{digits[:8]}-{digits[8:16]}",
         "capitals and a number": f"PSK{digits}",
@@ -125,12 +141,14 @@ def test_forms_of_vendors(before: str) -> None:
 
 @pytest.mark.parametrize("shape", NAMED)
 def test_what_people_make_up(shape: str) -> None:
-    secret = pick(RND, LETTERS, 14)
+    secret = pick(CHANCE, LETTERS, 14)
     assert secret not in redact(NAMED[shape].format(secret))
 
 
 def test_a_pair_in_base64() -> None:
-    made = (b64encode(f"{pick(RND, LETTERS, 4)}:{word(4)}".encode()).decode() for _ in range(5000))
+    made = (
+        b64encode(f"{pick(CHANCE, LETTERS, 4)}:{word(4)}".encode()).decode() for _ in range(5000)
+    )
     secret = min(made, key=lambda text: sum(letter.isdigit() for letter in text))
     assert secret not in redact(f'{{"auths": {{"registry.lab": {{"auth": "{secret}"}}}}}}')
 
@@ -142,10 +160,52 @@ def test_what_no_table_knows(shape: str) -> None:
 
 
 def test_keys_of_any_vendor_in_hexadecimal_or_as_uuid() -> None:
-    number = pick(RND, HEX, 28).lower() + "7a4c"
-    uuid = f"{number[:8]}-{number[8:12]}-{number[12:16]}-{number[16:20]}-{number[20:]}"
-    for secret in (number, uuid):
+    for secret in number_and_uuid():
         assert secret not in redact(f"frobnicator_key: {secret}\n")
+
+
+def number_and_uuid() -> tuple[str, str]:
+    number = pick(CHANCE, HEX, 28).lower() + "7a4c"
+    return number, "-".join((number[:8], number[8:12], number[12:16], number[16:20], number[20:]))
+
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        "JENKINS_TOKENS = [\n    ci: '{}',\n    cd: '{}'\n]",
+        '{{"api_keys": {{"primary": "{}", "backup": {{"lab": "{}"}}}}, "port": 1}}',
+        "webhook_secrets:\n  lab: {}\n  studio:\n    main: '{}'\nport: 1\n",
+        '{{"backup_codes": [{{"code": "{}"}}, {{"code": "{}", "used": false}}]}}',
+    ],
+)
+def test_members_of_what_a_name_tells(group: str) -> None:
+    for first, second in (number_and_uuid(), (word(), word())):
+        after = redact(group.format(first, second))
+        assert first not in after
+        assert second not in after
+        assert ("port: 1" in group) == ("port: 1" in after)
+
+
+def test_what_stands_in_for_a_second_factor() -> None:
+    codes = [f"{CHANCE.randrange(10**8):08}" for _ in range(3)]
+    after = redact(f"recovery_codes: {','.join(codes)}\nbackup_codes = ['{codes[0]}']\n")
+    assert not [code for code in codes if code in after]
+
+
+def test_cookies_of_a_session() -> None:
+    secret = pick(CHANCE, LETTERS, 12)
+    text = f'{{"cookies": {{"theme": "dark", "sessionid": "{secret}", "x-csrf": "{secret}"}}}}'
+    after = redact(text)
+    assert secret not in after
+    assert '"theme": "dark"' in after
+
+
+@pytest.mark.parametrize("sign", [" = ", ": ", '" : "'])
+def test_beside_nothing_but_the_name_of_a_service(sign: str) -> None:
+    for secret in (*number_and_uuid(), f"{word(10)}.{word(12)}={word(8)}"):
+        assert secret not in redact(f'"mailgun{sign}{secret}"\n')
+    for value in ("^12.3.4", "sha512-abcdef1234", "release-notes-of-2026", "true"):
+        assert value in redact(f'"mailgun{sign}{value}"\n')
 
 
 @pytest.mark.parametrize("before", ["requirepass ", "a:1:b:c:", "curl -u a:", "IDENTIFIED BY '"])
@@ -165,22 +225,22 @@ def test_what_is_encoded_for_a_url_becomes_the_token_of_what_it_means() -> None:
             after = redact(f"GET /x?q={encoded}&port=5432 200")
             assert plain in after
             assert after.endswith("&port=5432 200")
-    hashed = f"$2b$12${pick(RND, ALNUM, 53)}"
+    hashed = f"$2b$12${pick(CHANCE, ALNUM, 53)}"
     assert quote(hashed[8:]) not in redact(f"user=a&row={quote(hashed, safe='')}&b=1")
 
 
 def test_vaults_and_robots() -> None:
-    digits = pick(RND, HEX, 80).lower()
+    digits = pick(CHANCE, HEX, 80).lower()
     assert digits not in redact(f"$ANSIBLE_VAULT;1.1;AES256\n{digits}\nport: 1\n")
-    key = "-".join(["A3", *(pick(RND, UPPER, size) for size in (6, 6, 5, 5, 5, 5))])
+    key = "-".join(["A3", *(pick(CHANCE, UPPER, size) for size in (6, 6, 5, 5, 5, 5))])
     assert key not in redact(f"emergency kit: {key} (print it)")
     robot = word(64, UPPER).upper()
     assert robot not in redact(f"lab+builder:{robot}\n")
 
 
 def harmless() -> list[str]:
-    digest, base = pick(RND, HEX, 64).lower(), word(40)
-    small = pick(RND, ALNUM, 20).lower()
+    digest, base = pick(CHANCE, HEX, 64).lower(), word(40)
+    small = pick(CHANCE, ALNUM, 20).lower()
     return [
         "Install: python3-jwt:amd64 (2.6.0-1, automatic), libpam-passwdqc:arm64 (2.0.2)",
         f"tmp/systemd-private-{digest[:32]}-chronyd.service-{word(6)}",
@@ -227,6 +287,15 @@ def harmless() -> list[str]:
         "socket: '/run/mysql.sock'  port: 3306  MySQL Community Server (GPL)",
         "fastcgi_pass   127.0.0.1:9000;",
         "/etc/passwd: d:",
+        "image: quay.io/external-secrets/external-secrets:v0.9.11",
+        f"docker://node:24.19.0-bookworm@sha256:{digest}",
+        "password: arn:aws:secretsmanager:eu-west-2:123456789012:secret:dev/postgres-AbCdEf",
+        "GET https://api.github.lab/repos/a/b/hooks/12345678/test 200",
+        "https://docs.gitlab.lab/ee/user/project/integrations/webhooks.html",
+        '"tokens": {"type": "object", "maxItems": 40, "shape": "XmlStringMaxLen255"}',
+        "pass_fds: [3, 4]",
+        f"primary_key={digest[:32]}",
+        "bot = Bot(token=LabConfig.BOT_TOKEN)",
         "auth  pam_debug.so auth=perm_denied cred=success",
         "path_to_private_key = ~/.ssh/id_rsa",
         "peer sip:alice.long@10.1.2.3:5060 registered",
@@ -240,3 +309,10 @@ def harmless() -> list[str]:
 def test_their_like_that_are_no_secrets_stay() -> None:
     changed = [(line, redact(line + "\n")) for line in harmless()]
     assert not [pair for pair in changed if pair[0] + "\n" != pair[1]]
+
+
+@pytest.mark.parametrize("line", ["options lab key={}\n", "options lab a=1 wepkey=0x{} b=2\n"])
+def test_keys_that_modules_of_the_kernel_are_loaded_with(line: str) -> None:
+    secret = pick(CHANCE, HEX, 26)
+    assert secret not in redact(line.format(secret))
+    assert redact(f"options nvidia key=1\n# key={secret}\n").startswith("options nvidia key=1\n")

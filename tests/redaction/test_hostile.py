@@ -1,6 +1,7 @@
 """Input made to hurt: time stays linear, pieces may be cut anywhere, nothing is redacted twice."""
 
 import random
+import secrets
 import time
 from collections.abc import Iterator
 
@@ -100,6 +101,16 @@ HOSTILE: dict[str, bytes] = {
     "AccountKey": b"AccountKey=",
     "connection": b"host=a password=",
     "age": b"AGE-SECRET-KEY-1",
+    "one rule waits, one finds": b"redis-cli mysql -pabcd1 ",
+    "of one program": b"mysqladmin password a ",
+    "curl": b"curl -u a: ",
+    "curl goes on": b"curl \\\nmysql -pabcd1 \\\n",
+    "keys in an URL": b"http://a:sk_live_aaaaaaaaaaaaaaaa1b,",
+    "groups": b"tokens:{",
+    "groups of cookies": b'"cookies":{"sid":"',
+    "groups of lines": b"secrets:\n  a\n",
+    "hooks": b"https://hooks.x/hooks/",
+    "rows": b"| password | aaaaaaa1 ",
 }
 
 
@@ -163,6 +174,13 @@ def test_a_secret_in_a_line_of_megabytes_is_caught() -> None:
     after = run(noise + f'"password":"{secret}",'.encode() + noise)
     assert secret.encode() not in after
     assert after.count(b"row=4711") == 600_000
+
+
+@pytest.mark.parametrize("before", [0, 2900, 3060, 4070, 4090, 7160])
+def test_a_secret_on_the_border_of_stretches_is_caught(before: int) -> None:
+    secret = secrets.token_hex(20)
+    line = b"a" * before + b" mysql -uroot -p" + secret.encode() + b" " + b"b " * 5000
+    assert secret[6:12].encode() not in run(line + b"\n")
 
 
 def test_a_key_without_end_does_not_swallow_the_log() -> None:

@@ -2,6 +2,7 @@
 
 import hmac
 import secrets
+import time
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
@@ -88,9 +89,23 @@ def test_addresses_in_a_text() -> None:
 
 
 @pytest.mark.parametrize(
+    "before",
+    [
+        "nameserver ", "DNS Servers: ", "server=", "driver ",  # which end as "ver" does
+        "::ffff:", "[::ffff:", "::FFFF:0:", "64:ff9b::", "tcp:",
+        "messages-", "node-",
+    ],
+)  # fmt: skip
+def test_what_stands_before_an_address_hides_it_from_nobody(before: str) -> None:
+    assert hide(f"{before}10.1.2.3\n", ips=True)[0] == f"{before}{v4('10.1.2.3')}\n"
+    assert [*Obfuscator(KEY, ips=True).find(f"{before}10.1.2.3\n".encode())]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "version 1.2.3.4",
+        "ServerVersion: 1.2.3.4",
         "driver 535.104.05",
         "at 10:20:30",
         "00:1a:2b:3c:4d:5e",
@@ -119,6 +134,30 @@ def test_hosts_with_all_below_their_domains() -> None:
     assert database.endswith(f".{domain}")
     assert others == ["web01x", "web011", "other.lab"]
     assert obfuscator.map()["hosts"]["corp.lab"] == domain
+
+
+@pytest.mark.parametrize("unit", ["a:", "::", "1.", "1-", "web01.", "corp.lab.", "x.", "f", "."])
+def test_no_text_takes_more_than_its_length(unit: str) -> None:
+    """600 kB take a second at most, and took half a minute and more."""
+    obfuscator = Obfuscator(KEY, hosts=["web01", "corp.lab"], users=["alice"], ips=True)
+    began = time.process_time()
+    for _ in obfuscator.find((unit * (600_000 // len(unit))).encode()):
+        pass
+    assert time.process_time() - began < 12
+
+
+def test_names_that_an_underscore_joins() -> None:
+    after, _ = hide("web01_web02_alice x_web01\n", hosts=["web01", "web02"], users=["alice"])
+    assert not {"web01", "web02", "alice"} & set(after.replace("_", " ").split())
+
+
+def test_a_name_within_a_longer_one_is_not_told_twice() -> None:
+    text = "a.web01.web02.corp.lab..corp.lab web01.other\n"
+    after, obfuscator = hide(text, hosts=["web01", "web02", "corp.lab"])
+    whole, domain, other = after.replace("..", " ").split()
+    assert whole.endswith(f".{domain}")
+    assert other.endswith(".other")
+    assert set(obfuscator.map()["hosts"]) == {"a.web01.web02.corp.lab", "corp.lab", "web01"}
 
 
 def test_vendors_stay() -> None:
