@@ -49,6 +49,7 @@ class Ask(Struct, frozen=True, kw_only=True):
     limit: int = 4 * MIB
     seconds: float = 10.0
     needs_root: bool = False  # so that a refusal is told as what it is
+    whole_if_silent: bool = False  # a word on its other output says that something is missing
 
 
 class Say(Struct, frozen=True, kw_only=True):

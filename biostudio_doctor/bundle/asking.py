@@ -62,13 +62,16 @@ class Asked:
             finally:
                 self._end(bool(selector.get_map()))
 
-    def refusal(self, root: bool) -> str:
-        """Why it printed nothing, in a line; '' if it had nothing to say."""
-        if not self.status:
-            return ""
+    def problem(self, root: bool, printed: bool) -> str:
+        """Why that is not all it could have printed, in a line; '' if it is."""
         said = self.errors.decode("utf-8", "replace").strip().partition("\n")[0]
-        needed = "it needs root: " if self._ask.needs_root and not root else ""
-        return f"{needed}exit status {self.status}: {said}"
+        status = self.status or 0
+        if status < 0:
+            return f"it was ended by signal {-status}"
+        if status and not printed:
+            needed = "it needs root: " if self._ask.needs_root and not root else ""
+            return f"{needed}exit status {status}: {said}"
+        return said if self._ask.whole_if_silent else ""
 
     def last_words(self) -> bytes:
         """The other output, and the exit status if that is none of success."""

@@ -6,9 +6,11 @@ from typing import Any
 import msgspec
 
 from biostudio_doctor import config as configuration
+from biostudio_doctor import endpoints
 from biostudio_doctor.config import Config
 
-_USER_INFO = re.compile(r"(?<=://)[^/?#\s]*@")
+#: What is a URL, or an endpoint with a user; others, such as SSH keys, may have an @ too.
+_WITH_USER = re.compile(r"://|^\s*(?://|[\w.+%\\-]*:\S*@)")
 
 
 def told(config: Config) -> bytes:
@@ -28,7 +30,7 @@ def understood(data: Any) -> Config:
 def _public(data: Any) -> Any:
     """The same without user and password of URLs, and without what has no value."""
     if isinstance(data, str):
-        return _USER_INFO.sub("", data)
+        return endpoints.without_user(data) if _WITH_USER.search(data) else data
     if isinstance(data, dict):
         return {key: _public(value) for key, value in data.items() if value is not None}
     return [_public(item) for item in data] if isinstance(data, list | tuple) else data

@@ -1,6 +1,7 @@
 """Where the bundle is written: privately beside its place, and there only when it is whole."""
 
 import contextlib
+import itertools
 import os
 import stat
 import tempfile
@@ -17,19 +18,22 @@ _PREFIX = ".biostudio-doctor-bundle"
 class Destination:
     """A file that is to be, and the private one that becomes it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, named: bool) -> None:
         """Make the private file, which only its owner can read, whatever the umask.
 
-        What runs of ours that were killed left beside it is removed.
+        What runs of ours that were killed left beside it is removed. Who did not name the path
+        (`named`) does not expect that anything is replaced: another one is found then.
 
         Raises:
             DoctorError: if nothing can be written there.
         """
         self.path = path
+        self._named = named
         self._directory = _opened(path.parent)
-        self._temporary = ""
+        self._temporary = self._reserved = ""
         try:
-            _refuse(path, self._directory)
+            if named:
+                _refuse(path, self._directory)
             us = scratch.owner(Host())
             _sweep(self._directory, us)
             self._temporary = _PREFIX + us.new_name()
@@ -49,7 +53,9 @@ class Destination:
         return tempfile.TemporaryFile(dir=f"/proc/self/fd/{self._directory}", buffering=0)
 
     def keep(self) -> None:
-        """Give the file its name, once it is on the disk. A link there is replaced, not followed.
+        """Give the file its name, which `path` tells, once it is on the disk.
+
+        A link there is replaced, not followed.
 
         Raises:
             DoctorError: if it cannot be.
@@ -57,6 +63,8 @@ class Destination:
         try:
             self.file.flush()
             os.fsync(self.file.fileno())
+            if not self._named:
+                self._reserve()
             _refuse(self.path, self._directory)
             if not self._is_ours(self._temporary):
                 raise DoctorError(f"--output: {self.path}: another user exchanged the file")
@@ -64,7 +72,7 @@ class Destination:
                 self._temporary, self.path.name,
                 src_dir_fd=self._directory, dst_dir_fd=self._directory,
             )  # fmt: skip
-            self._temporary = ""
+            self._temporary = self._reserved = ""
             if not self._is_ours(self.path.name):
                 raise DoctorError(f"--output: {self.path}: another user exchanged the file")
             os.fsync(self._directory)
@@ -79,24 +87,36 @@ class Destination:
 
     def close(self) -> None:
         """Leave nothing but a file that was kept."""
-        if self._temporary:
+        for name in filter(None, (self._temporary, self._reserved)):
             with contextlib.suppress(OSError):
-                os.unlink(self._temporary, dir_fd=self._directory)
-            self._temporary = ""
+                os.unlink(name, dir_fd=self._directory)
+        self._temporary = self._reserved = ""
         with contextlib.suppress(OSError):  # a full disk says so again
             self.file.close()
         os.close(self._directory)
+
+    def _reserve(self) -> None:
+        """Make an empty file of this name, or with a number if there is one."""
+        stem, suffix, rest = self.path.name.rpartition(".tar.gz")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        for number in itertools.count(2):
+            try:
+                os.close(os.open(self.path.name, flags, 0o600, dir_fd=self._directory))
+                self._reserved = self.path.name
+                return
+            except FileExistsError:
+                self.path = self.path.with_name(f"{stem}-{number}{suffix}{rest}")
 
     def _is_ours(self, name: str) -> bool:
         found = os.stat(name, dir_fd=self._directory, follow_symlinks=False)
         return os.path.samestat(found, os.fstat(self.file.fileno()))
 
 
-def place(output: Path | None, name: str) -> Path:
-    """Where a bundle goes: the file that was named, or `name` in the directory that was."""
-    if output is None:
-        return Path.cwd() / name
-    return output / name if output.is_dir() else output.absolute()
+def place(output: str | None, name: str) -> tuple[Path, bool]:
+    """Where a bundle goes: the file that was named (True), or `name` in the directory that was."""
+    output = output or "."
+    named = not output.endswith("/") and not os.path.isdir(output)
+    return Path(output).absolute() / ("" if named else name), named
 
 
 def _opened(directory: Path) -> int:
@@ -122,10 +142,7 @@ def _refuse(path: Path, directory: int) -> None:
 
 def _sweep(directory: int, us: scratch.Owner) -> None:
     """Remove what killed runs of this host left: files of ours whose process is gone."""
-    listed = scratch.names_in(directory)
-    names = [name.removeprefix(_PREFIX) for name in listed if name.startswith(_PREFIX)]
-    for name in us.abandoned(names):
-        with contextlib.suppress(OSError):
-            found = os.stat(_PREFIX + name, dir_fd=directory, follow_symlinks=False)
-            if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid():
-                os.unlink(_PREFIX + name, dir_fd=directory)
+    for name, found in scratch.left_in(directory, us, {os.geteuid()}, before=_PREFIX):
+        if stat.S_ISREG(found.st_mode):
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=directory)

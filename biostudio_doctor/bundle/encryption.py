@@ -16,6 +16,11 @@ from biostudio_doctor.errors import DoctorError
 _LARGEST = 1 << 20  # bytes of a file of recipients
 _PIECE = 1 << 18
 _AGE_MAGIC = b"age-encryption.org/v1"
+#: How a message begins that is for a public key or a passphrase (RFC 9580, 4.2: packets 1 and 3).
+GPG = (
+    b"-----BEGIN PGP MESSAGE-----",
+    *(bytes([first]) for first in (0x84, 0x85, 0x86, 0x8C, 0x8D, 0x8E, 0xC1, 0xC3)),
+)
 #: A full fingerprint says itself whose key is meant; a name says it only through GPG's trust.
 _FINGERPRINT = re.compile(r"(?:0x)?(?:[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64})")
 
@@ -145,6 +150,8 @@ class _Gpg(Encryption):
         source.seek(0)
         os.lseek(source.fileno(), 0, os.SEEK_SET)
         self._run(source.fileno(), target.fileno())
+        if not os.pread(target.fileno(), 64, 0).startswith(GPG):  # as gpg.conf may have it
+            raise DoctorError("--gpg-recipient: what gpg wrote is not encrypted")
         target.seek(0, os.SEEK_END)
 
     def _run(self, source: int, target: int) -> None:

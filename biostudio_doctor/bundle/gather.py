@@ -130,7 +130,8 @@ class Gathering:
                     self._receive(key.data)
                 now = time.monotonic()
                 for process in [one for one in self._running if now >= one.deadline]:
-                    self._cut_off(process, f"it did not end within {process.allowed:g} s")
+                    seconds = round(process.allowed, 1)
+                    self._cut_off(process, f"it did not end within {seconds:g} s")
                 if progress:
                     through = [one for one in self.gathered.values() if self._is_through(one)]
                     progress(through, [one.into.collected.id for one in self._running])

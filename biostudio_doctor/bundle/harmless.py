@@ -21,12 +21,10 @@ def line(words: object, longest: int = 200) -> str:
 
 def clean(data: Any) -> Any:
     """The same data (of lists, dicts and scalars) with all its texts so, though not in one line."""
-    if isinstance(data, str):
-        cut = data if len(data) <= _LONGEST else f"{data[:_LONGEST]}..."
-        return text.printable(cut)
-    if isinstance(data, dict):
-        return {clean(key): clean(value) for key, value in data.items()}
-    return [clean(item) for item in data] if isinstance(data, list | tuple) else data
+    return text.changed_in(
+        data,
+        lambda said: text.printable(said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."),
+    )
 
 
 def cleaned(whole: T) -> T:

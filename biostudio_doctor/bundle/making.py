@@ -33,7 +33,6 @@ from biostudio_doctor.redaction.redactor import Redactor
 
 _CONCURRENCY = 3  # processes that are at work, beside those of the checks; each takes memory
 _KEY_LABEL = b"biostudio-doctor: the key of reproducible bundles"
-_MAP_SUFFIX = ".names.json"
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -42,7 +41,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     plan: Plan  # of the checks
     collectors: Sequence[str]  # by id; `report` is the report
     window: Window
-    output: Path | None = None
+    output: str | None = None
     seconds: float | None = None  # instead of the configured ones
     obfuscate: tuple[str, ...] = ()
     encryption: Encryption | None = None
@@ -112,13 +111,14 @@ class Maker:
         about = self._about()
         created = self._moment or datetime.now(UTC)
         top = f"biostudio-doctor-bundle-{plain(about.hostname)}-{created:%Y%m%dT%H%M%SZ}"
-        path = place(self._wanted.output, f"{top}.tar.gz{encryption.suffix if encryption else ''}")
+        suffix = f".tar.gz{encryption.suffix if encryption else ''}"
+        path, named = place(self._wanted.output, f"{top}{suffix}")
         with contextlib.ExitStack() as stack:
-            destination = stack.enter_context(contextlib.closing(Destination(path)))
-            names = None
+            destination = stack.enter_context(contextlib.closing(Destination(path, named)))
             if self._obfuscator:
-                names = path.with_name(f"{path.name}{_MAP_SUFFIX}")
-                names_file = stack.enter_context(contextlib.closing(Destination(names)))
+                names_file = stack.enter_context(
+                    contextlib.closing(Destination(_beside(path), named))
+                )
             gathered = self._gathering(destination.unnamed).run(self._seconds, progress)
             clear = destination.unnamed() if encryption else destination.file
             stage("verifying")
@@ -131,6 +131,7 @@ class Maker:
                 destination.keep()
                 if self._obfuscator:
                     told = msgspec.json.encode(self._obfuscator.map())
+                    names_file.path = _beside(destination.path)
                     try:
                         names_file.file.write(msgspec.json.format(told))
                         names_file.keep()
@@ -138,8 +139,8 @@ class Maker:
                         destination.discard()
                         raise
         return Made(
-            path=path, size=size, sha256=digest, manifest=made, unread=self._known.unread,
-            names=names,
+            path=destination.path, size=size, sha256=digest, manifest=made,
+            unread=self._known.unread, names=names_file.path if self._obfuscator else None,
         )  # fmt: skip
 
     @property
@@ -217,6 +218,11 @@ class Maker:
             if told == allowed:
                 return made
             allowed = told
+
+
+def _beside(path: Path) -> Path:
+    """Where the map of a bundle's names is."""
+    return path.with_name(f"{path.name}.names.json")
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from biostudio_doctor.bundle import harmless
+from biostudio_doctor.bundle import encryption, harmless
 from biostudio_doctor.bundle.errors import BundleError
 from biostudio_doctor.collector import MIB
 from biostudio_doctor.errors import DoctorError
@@ -19,9 +19,6 @@ _PIECE = 64 << 10
 
 _GZIP = b"\x1f\x8b"
 _AGE = (b"age-encryption.org/v1", b"-----BEGIN AGE ENCRYPTED FILE-----")
-_PGP_ARMOR = b"-----BEGIN PGP MESSAGE-----"
-#: The first byte of a message to a public key or a passphrase (RFC 9580, 4.2: packets 1 and 3).
-_PGP = tuple(bytes([first]) for first in (0x84, 0x85, 0x86, 0x8C, 0x8D, 0x8E, 0xC1, 0xC3))
 
 
 def clear(path: Path, identity: Path | None = None) -> BinaryIO:
@@ -45,7 +42,7 @@ def clear(path: Path, identity: Path | None = None) -> BinaryIO:
         target = opened.enter_context(tempfile.TemporaryFile())
         if start.startswith(_AGE):
             _from_age(file, target, identity)
-        elif not start.startswith((_PGP_ARMOR, *_PGP)):
+        elif not start.startswith(encryption.GPG):
             raise BundleError("is no bundle: neither gzip nor encrypted by age or GPG")
         elif identity:
             raise BundleError("is encrypted by GPG, which finds its keys itself; omit --identity")

@@ -146,7 +146,7 @@ def unpacked(file: IO[bytes], suffix: str, cut: Cut) -> Iterator[bytes]:
         reader = _PACKED[suffix](
             io.BufferedReader(file) if isinstance(file, io.RawIOBase) else file
         )
-        while piece := reader.read(PIECE):
+        while piece := reader.read1(PIECE):  # what there is, before what may be damaged
             yield piece
     except ImportError:
         cut.ended = "the Python package zstandard, which unpacks it, is not installed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,9 @@ from biostudio_doctor.model import Report
 
 _LARGEST_DOCUMENT = 16 * MIB
 _MOST_VALUES = 1_000_000  # of a document: each becomes an object, and takes memory as such
+_DEEPEST = 100  # of lists within lists; ours come to about ten, and to walk in takes stack
+#: Strings as a whole, as brackets may stand in them.
+_NESTING = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{\]}]')
 _LARGEST_KEPT = 64 * MIB
 _MOST_FINDINGS = 5000
 
@@ -215,8 +219,23 @@ def _decoded(data: bytes, kind: type[T], place: str) -> T:
     if sum(map(data.count, (b",", b"[", b"{"))) > _MOST_VALUES:
         raise BundleError(f"holds more than {_MOST_VALUES} values", place)
     try:
-        return msgspec.json.decode(data, type=kind)
+        decoded = msgspec.json.decode(data, type=kind)
     except RecursionError:
         raise BundleError("is nested too deeply", place) from None
     except (msgspec.MsgspecError, ValueError, OverflowError) as error:
         raise BundleError(f"is not understood: {harmless.line(error)}", place) from None
+    if _depth(data) > _DEEPEST:
+        raise BundleError("is nested too deeply", place)
+    return decoded
+
+
+def _depth(data: bytes) -> int:
+    """How deeply lists and objects are nested in what is known to be JSON."""
+    depth = deepest = 0
+    for found in _NESTING.finditer(data):
+        if found[0] in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif found[0] in b"]}":
+            depth -= 1
+    return deepest

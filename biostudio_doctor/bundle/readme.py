@@ -8,7 +8,7 @@ from biostudio_doctor.bundle.manifest import Manifest, Outcome
 
 NAME = "README.txt"
 _WIDTH = 78
-_MISSING = (Outcome.FAILED, Outcome.PARTIAL)
+_MISSING = (Outcome.FAILED, Outcome.PARTIAL, Outcome.CUT)
 
 
 def written(manifest: Manifest, left_out: Iterable[str], unread: Iterable[str]) -> str:

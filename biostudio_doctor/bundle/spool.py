@@ -64,11 +64,12 @@ class Spool:
         entry: Entry,
         pieces: Iterable[bytes],
         cut: Cut,
-        refusal: Callable[[], str] = str,
+        why_not_all: Callable[[bool], str] = lambda _: "",
     ) -> Outcome:
         """Take a text. What fails on its way leaves what was there before as partial.
 
-        `refusal` tells, at its end, why there is nothing in it; '' if that is as it should be.
+        `why_not_all` tells, at its end, why there is nothing in it, or (True) no more; '' if that
+        is as it should be.
 
         Raises:
             FullError: if the disk is full.
@@ -86,7 +87,7 @@ class Spool:
                     break
         except (OSError, MemoryError, ValueError) as error:
             problem = words(error)
-        problem = problem or cut.ended or ("" if size else refusal())
+        problem = problem or cut.ended or why_not_all(bool(size))
         outcome = Outcome.CUT if cut.left_out else Outcome.WHOLE
         if problem:
             outcome = Outcome.PARTIAL if size else Outcome.FAILED
@@ -167,15 +168,12 @@ def as_json(data: object, redactor: Redactor) -> bytes:
         msgspec.json.decode(b"".join(redactor.stream([plain], {})))
         return plain
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return msgspec.json.format(msgspec.json.encode(_each(msgspec.json.decode(plain), redactor)))
 
+        def change(said: str) -> str:
+            return b"".join(redactor.stream([said.encode()], {})).decode("utf-8", "replace")
 
-def _each(data: object, redactor: Redactor) -> object:
-    if isinstance(data, str):
-        return b"".join(redactor.stream([data.encode()], {})).decode("utf-8", "replace")
-    if isinstance(data, dict):
-        return {redactor.name(key): _each(value, redactor) for key, value in data.items()}
-    return [_each(item, redactor) for item in data] if isinstance(data, list) else data
+        each = text.changed_in(msgspec.json.decode(plain), change, of_key=redactor.name)
+        return msgspec.json.format(msgspec.json.encode(each))
 
 
 def words(error: BaseException) -> str:

@@ -36,6 +36,7 @@ class Match(NamedTuple):
     size: int
     changed: float
     why_not: str  # why it cannot be taken; '' if it can
+    leads_to: str = ""  # of a link: the path that it names
 
 
 class Matches:
@@ -117,6 +118,8 @@ class Matches:
                 changed=found.st_mtime,
                 why_not=_why_not(found.st_mode),
             )
+            if stat.S_ISLNK(found.st_mode):
+                match = match._replace(leads_to=_leads_to(match.path, directory))
             if below and stat.S_ISDIR(found.st_mode):
                 if depth < _DEPTH:
                     yield from self._descend(directory, match, below, depth + 1)
@@ -172,6 +175,15 @@ def chosen(matches: list[Match], take: Take, since: float) -> tuple[list[Match],
     left = len(matches) - len(newest)
     said = f"{text.number(left, 'older file')} left out: {take.newest} are taken" if left else ""
     return sorted(newest, key=lambda match: match.path), said
+
+
+def _leads_to(path: str, directory: int) -> str:
+    """What a link in an open directory names, whether or not that is there."""
+    try:
+        named = os.readlink(os.path.basename(path), dir_fd=directory)
+    except OSError:  # it is gone, or no link any more
+        return ""
+    return os.path.normpath(os.path.join(os.path.dirname(path), named))
 
 
 def _why_not(mode: int) -> str:

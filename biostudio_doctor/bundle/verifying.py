@@ -27,11 +27,14 @@ class Found(Struct, frozen=True, tag="found"):
 
     entry: str
     kind: str
-    line: int = 0  # 0: in the entry's name
+    line: int = 0  # 0: in the entry's name, or in what the manifest says `of` a collector
     column: int = 0
+    of: str = ""
 
     def __str__(self) -> str:
         where = f":{self.line}:{self.column}" if self.line else ": its name"
+        if self.entry == NAME:
+            where = f", of {self.of}" if self.of else ""
         return f"{self.entry}{where}: {self.kind}"
 
 
@@ -132,19 +135,34 @@ def _search(
     told = 0
     bundle = Bundle(file)
     if NAME in share:  # its words, not its numbers beside the names of what they count
-        words = "\n".join(_words(msgspec.to_builtins(bundle.manifest)))
-        for place in redactor.scan([out_of_a_name(words.encode())]):
-            tell(Found(NAME, place.kind, place.line, place.column))
+        for of, data in _by_collector(bundle.manifest):
+            words = "\n".join(_words(data)).encode()
+            for kind in sorted({place.kind for place in redactor.scan([out_of_a_name(words)])}):
+                tell(Found(NAME, kind, of=of))
     for entry in bundle.entries():
         path = entry.file.path
         if path not in share:
             continue
-        for place in redactor.scan([out_of_a_name(path.encode())]):
-            tell(Found(path, place.kind))
+        in_its_name = list(redactor.scan([out_of_a_name(path.encode())]))
+        told_as = f"{entry.file.collector}/(a name)" if in_its_name else path
+        for place in in_its_name:
+            tell(Found(told_as, place.kind))
         for place in redactor.scan(entry.pieces()):
             told += 1
             if told <= _MOST:
-                tell(Found(path, place.kind, place.line, place.column))
+                tell(Found(told_as, place.kind, place.line, place.column))
+
+
+def _by_collector(manifest: Manifest) -> Iterator[tuple[str, object]]:
+    """What the manifest says, by whom it says it of; '' is the bundle itself."""
+    whole = msgspec.to_builtins(manifest)
+    of: dict[str, list[object]] = {}
+    for one in whole.pop("collectors"):
+        of.setdefault(one["id"] or "report", []).append(one)
+    for one in whole.pop("files"):
+        of.setdefault(one["collector"] or "report", []).append(one)
+    yield "", whole
+    yield from of.items()
 
 
 def _words(data: object) -> Iterator[str]:

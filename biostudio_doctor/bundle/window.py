@@ -1,14 +1,12 @@
 """The time that logs are wanted of, as it is written on the command line."""
 
 import os
-import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+from biostudio_doctor import durations
 from biostudio_doctor.collector import Window
 from biostudio_doctor.errors import DoctorError
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_AGO = re.compile(r"(\d{1,6})([smhdw])")
 
 
 def understood(since: str, until: str | None, now: datetime) -> Window:
@@ -27,14 +25,14 @@ def understood(since: str, until: str | None, now: datetime) -> Window:
 
 
 def _moment(option: str, text: str, now: datetime) -> datetime:
-    ago = _AGO.fullmatch(text)
-    if ago:
-        return now - timedelta(seconds=int(ago[1]) * _UNITS[ago[2]])
-    try:
+    with suppress(ValueError, OverflowError, OSError):
         return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError, OSError):
-        expected = "expected 90m, 24h, 7d or a time such as 2026-11-24T10:00"
-        raise DoctorError(f"{option}: {text!r} is not understood; {expected}") from None
+    try:
+        return now - timedelta(seconds=durations.seconds(text))
+    except OverflowError:
+        raise DoctorError(f"{option}: {text!r} is too long ago") from None
+    except ValueError as error:
+        raise DoctorError(f"{option}: {error}, or a time such as 2026-11-24T10:00") from None
 
 
 def fixed_moment() -> datetime:

@@ -51,7 +51,9 @@ class Worker:
         self._work = work
         self._host = work.surroundings.host
         self._spool = Spool(work.id, work.room, work.redactor, self._send)
+        self._parent = os.getpid()
         self._pipe = -1
+        self._taken: set[str] = set()  # paths of files
 
     def main(self, pipe: int) -> None:
         """Collect."""
@@ -60,7 +62,7 @@ class Worker:
             _limit()
         thread = threading.Thread(target=self._run, daemon=True)
         thread.start()
-        if not expendable.accompany([thread]):
+        if not expendable.accompany([thread], self._parent):
             self._work.room.boards.end(self._work.room.index)
 
     def _run(self) -> None:
@@ -116,7 +118,10 @@ class Worker:
             return
         if left:
             yield spool.none(entry, Outcome.SKIPPED, left)
+        self._taken.update(match.path for match in found if not match.why_not)
         for match in found:
+            if matches.is_glob and match.leads_to in self._taken:
+                continue  # as Debian's 99-sysctl.conf: nothing is missing
             if matches.is_glob:
                 beyond = f"{take.name}/{'/'.join(match.beyond)}" if take.name else match.path
                 entry = spool.begin(_stem(beyond), match.path)
@@ -168,7 +173,7 @@ class Worker:
                 return self._unreadable(entry, error)
             pieces = head_and_tail(asked.pieces(cut), ask.limit, cut)
             root = self._work.surroundings.machine.root
-            outcome = self._spool.put(entry, pieces, cut, lambda: asked.refusal(root))
+            outcome = self._spool.put(entry, pieces, cut, lambda some: asked.problem(root, some))
         if asked.errors or asked.status:
             entry = self._spool.begin(f"{ask.name}.stderr", source)
             self._spool.put(entry, [asked.last_words()], Cut())
@@ -206,7 +211,8 @@ class Worker:
             for match in self._chosen(matches, item)[0]:
                 if not match.why_not:
                     # What is in /proc says that it is empty, and is not.
-                    self._listed(match.path, min(match.size, item.limit) or None)
+                    size = item.limit if packing(match.path) else min(match.size, item.limit)
+                    self._listed(match.path, size or None)
         except OSError as error:
             self._listed(f"{item.path} ({words(error)})", None)
         yield from ()

@@ -1,6 +1,7 @@
 """`biostudio-doctor bundle`: makes a support bundle. Its commands read one."""
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,10 +21,11 @@ from biostudio_doctor.errors import DoctorError
 if TYPE_CHECKING:
     from biostudio_doctor.bundle.gather import Gathered
     from biostudio_doctor.bundle.making import FoundError, Made, Maker, Wanted
+    from biostudio_doctor.bundle.manifest import Collected, Manifest
 
 _FOUND_SHOWN = 20
+_LACKING_SHOWN = 5
 _ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-_BEFORE_FROM = 26  # columns of --dry-run before the last one
 
 
 class _Reading(LazyGroup):
@@ -36,7 +38,6 @@ class _Reading(LazyGroup):
 @click.group(cls=_Reading, invoke_without_command=True, subcommand_metavar="[COMMAND ...]")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
     metavar="FILE or DIR",
     help="Where to write it.  [default: the current directory]",
 )
@@ -94,9 +95,8 @@ def bundle(ctx: click.Context, /, **given: Any) -> None:
 def _bundle(dry_run: bool, **given: Any) -> int:
     from biostudio_doctor.bundle.making import FoundError, Maker
 
-    wanted = _wanted(**given)
-    with _signals():
-        maker = Maker(wanted)
+    with _signals():  # from the start: gpg is asked before anything is gathered
+        maker = Maker(_wanted(**given))
         if dry_run:
             _list(maker)
             return 0
@@ -113,7 +113,7 @@ def _bundle(dry_run: bool, **given: Any) -> int:
 
 def _wanted(
     *,
-    output: Path | None,
+    output: str | None,
     since: str,
     until: str | None,
     config_file: Path | None,
@@ -181,12 +181,12 @@ def _kinds(given: str | None) -> tuple[str, ...]:
         return ()
     from biostudio_doctor.redaction.obfuscate import KINDS
 
-    kinds = tuple(dict.fromkeys(given.split(",")))
-    unknown = [kind for kind in kinds if kind not in KINDS]
+    wanted = given.split(",")
+    unknown = [kind for kind in wanted if kind not in KINDS]
     if unknown:
         expected = ", ".join(KINDS)
         raise DoctorError(f"--obfuscate: {unknown[0]!r} is unknown; expected some of {expected}")
-    return kinds
+    return tuple(kind for kind in KINDS if kind in wanted)
 
 
 # --- Making ---------------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ def _tell(made: "Made") -> None:
     click.echo(f"  {text.size(made.size)}, SHA-256 {made.sha256}")
     missing = [one for one in made.manifest.collectors if one.outcome in ("failed", "partial")]
     for one in missing:
-        click.echo(f"  Missing: {one.id or 'report'}: {one.reason}.")
+        click.echo(f"  Missing: {one.id or 'report'}: {one.reason}{_which(made.manifest, one)}.")
     if missing and os.geteuid():
         click.echo("  Root could have had more; README.txt in it says what is missing.")
     click.echo(f"  Redacted: {told or 'nothing'}.")
@@ -222,8 +222,25 @@ def _tell(made: "Made") -> None:
         )
     if made.names:
         click.echo(f"  True names, for you alone: {made.names}")
-    click.echo(f"Look into it: biostudio-doctor bundle inspect {made.path.name}")
+    path = made.path.name if made.path.parent == Path.cwd() else str(made.path)
+    look = f"Look into it: biostudio-doctor bundle inspect {shlex.quote(path)}"
+    click.echo(terminal.style(None, True).as_called(look))
     click.echo("Then send it by the way that you agreed on with support.")
+
+
+def _which(manifest: "Manifest", collector: "Collected") -> str:
+    """The first of its files that could not be had, and why if that is the same for all."""
+    from biostudio_doctor import text
+
+    lacking = [
+        one for one in manifest.files
+        if one.collector == collector.id and one.outcome in ("failed", "partial")
+    ]  # fmt: skip
+    names = [one.path.removeprefix(f"{collector.id}/") for one in lacking[:_LACKING_SHOWN]]
+    names += [f"{len(lacking) - len(names)} more"] if len(lacking) > len(names) else []
+    reasons = {one.reason for one in lacking} - {collector.reason}
+    why = f": {lacking[0].reason}" if len(reasons) == 1 else ""
+    return f" ({text.listing(names)}{why})" if lacking else ""
 
 
 class _Progress:
@@ -266,8 +283,13 @@ def _list(maker: "Maker") -> None:
             total += listed.size or 0
             size = "" if listed.size is None else text.size(listed.size)
             rows.append((name, size, listed.source))
-    room = terminal.style(None, True).width - _BEFORE_FROM if sys.stdout.isatty() else None
     headers = ("COLLECTOR", "AT MOST", "FROM")
+    room = None  # for grep, lines are whole
+    if sys.stdout.isatty() or os.environ.get("COLUMNS"):
+        room = terminal.style(None, True).width
+        for column, header in enumerate(headers[:-1]):  # of which tabulate sets each so wide
+            room -= max(len(header) + 2, *(len(row[column]) for row in rows)) + 2
+        room = max(room, 20)
     click.echo(tabulate(rows, headers, disable_numparse=True, maxcolwidths=[None, None, room]))
     click.echo(f"\nFiles of at most {text.size(total)}, before they are redacted and compressed.")
     click.echo("Nothing was gathered.")

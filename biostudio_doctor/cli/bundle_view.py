@@ -97,9 +97,7 @@ def _missing(manifest: Manifest, style: Style) -> Iterator[str]:
     ]
     for file in manifest.files:
         if file.outcome is not Outcome.WHOLE:
-            cut = f"{text.size(file.left_out)} left out" if file.left_out else ""
-            why = "; ".join(part for part in (file.reason, cut) if part)
-            lacking.append((file.path, file.outcome, why))
+            lacking.append((file.path, file.outcome, file.reason))
     lacking.sort(key=lambda one: one[1] is Outcome.SKIPPED)
     for what, outcome, why in lacking[:_MISSING]:
         said = f": {why}" if why else ""

@@ -63,13 +63,14 @@ class BiostudioCollector(Collector):
         }
 
     @cached_property
-    def _containers(self) -> list[Container]:
-        if self._engine.problem:
+    def _containers(self) -> list[Container] | OSError:
+        """Those of BioStudio, or why it cannot be known whether there are any."""
+        if self._engine.found is None:
             return []
         try:
             found = self._engine.containers()
-        except OSError:  # as the collector `docker` tells
-            return []
+        except OSError as error:
+            return error
         return [one for one in found if one.base_image in BIOSTUDIO_IMAGES]
 
     def why_not(self) -> str | None:
@@ -83,7 +84,11 @@ class BiostudioCollector(Collector):
     def items(self) -> Iterator[Item]:
         """Containers before volumes, whose file systems may hang."""
         compose: dict[str, None] = {}
-        for one in self._containers:
+        containers = self._containers
+        if isinstance(containers, OSError):
+            yield refused(containers, "containers", self._engine.source)
+            containers = []
+        for one in containers:
             yield from self._logs(one)
             compose.update(dict.fromkeys(self._compose_files(one)))
         yield Say(tell=self._listing, name="volumes.txt", source=" ".join(self._volumes.values()))

@@ -13,7 +13,7 @@ import msgspec
 from biostudio_doctor.collector import Collector, Item, Say
 from biostudio_doctor.collectors import pruning
 from biostudio_doctor.collectors.docker_api import Engine
-from biostudio_doctor.collectors.shared import files
+from biostudio_doctor.collectors.shared import files, refused
 from biostudio_doctor.host import programs
 from biostudio_doctor.host.containers import Container
 
@@ -56,7 +56,7 @@ class DockerCollector(Collector):
             "/etc/sysconfig/docker",
         )
         if self._engine.problem:
-            yield Say(tell=self._problem, name="state.txt", source=self._engine.source)
+            yield refused(self._engine.refusal(), "state.txt", self._engine.source)
             return
         yield self._data("/info", "info.json")
         yield self._data("/version", "version.json")
@@ -75,9 +75,6 @@ class DockerCollector(Collector):
         yield self._data("/volumes", "volumes.json")
         yield self._data("/images/json", "images.json")
         yield self._say(self._disk_usage, "disk-usage.json", "/system/df")
-
-    def _problem(self) -> str:
-        return f"{self._engine.problem}\n"
 
     def _say(self, tell: Callable[[], Any], name: str, route: str) -> Say:
         return Say(tell=tell, name=name, source=f"{self._engine.source}: {route}")

@@ -39,13 +39,17 @@ class Engine:
     def problem(self) -> str:
         """Why it cannot be asked, in a clause; '' if it can."""
         if self.found is None:
-            return "no Docker Engine was found"
+            return "no Docker Engine was found running here"
         if self.found.podman:
             return "Podman stands in for Docker here, and is not asked"
         if self.found.state != "answers":
             detail = f" ({self.found.detail})" if self.found.detail else ""
             return f"Docker at {self.found.socket}: {self.found.state}{detail}"
         return ""
+
+    def refusal(self) -> OSError:
+        """The same, for whoever has to be told."""
+        return OSError(errno.EREMOTEIO, self.problem)
 
     @property
     def source(self) -> str:
@@ -58,6 +62,8 @@ class Engine:
         Raises:
             OSError: if the engine does not tell.
         """
+        if self.problem:
+            raise self.refusal()
         answer = self._ask("/containers/json?all=1", 5)
         found = parse_containers(answer.body)
         return sorted(found, key=lambda one: one.base_image not in BIOSTUDIO_IMAGES)[:CONTAINERS]

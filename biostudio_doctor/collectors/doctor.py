@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import platform
@@ -115,13 +114,13 @@ def _runs(host: Host, path: str) -> list[tuple[Any, ...]]:
 
 
 def _sweep(us: scratch.Owner) -> None:
-    base = tempfile.gettempdir()
-    for name in us.abandoned(scratch.names_in(base)):
-        left = os.path.join(base, name)
-        with contextlib.suppress(OSError):
-            seen = os.lstat(left)
-            if stat.S_ISDIR(seen.st_mode) and seen.st_uid == os.geteuid():
-                shutil.rmtree(left, ignore_errors=True)
+    base = os.open(tempfile.gettempdir(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name, seen in scratch.left_in(base, us, {os.geteuid()}):
+            if stat.S_ISDIR(seen.st_mode):
+                shutil.rmtree(name, ignore_errors=True, dir_fd=base)
+    finally:
+        os.close(base)
 
 
 def _regular(host: Host, path: str) -> bytes:

@@ -64,7 +64,9 @@ class HostCollector(Collector):
             "/sys/kernel/security/apparmor/profiles",
             "/etc/sysctl.conf", "/etc/sysctl.d/*.conf", "/etc/security/limits.conf",
             "/etc/security/limits.d/*.conf", "/etc/modprobe.d/*.conf", "/etc/chrony.conf",
-            "/etc/chrony/chrony.conf", "/etc/ntp.conf", "/etc/systemd/timesyncd.conf",
+            "/etc/chrony/chrony.conf", "/etc/chrony.d/*.conf", "/etc/chrony/conf.d/*.conf",
+            "/etc/chrony/sources.d/*.sources", "/etc/ntp.conf", "/etc/systemd/timesyncd.conf",
+            "/etc/systemd/timesyncd.conf.d/*.conf",
             "/var/run/reboot-required.pkgs", "/run/reboot-required.pkgs",
             limit=MIB,
         )  # fmt: skip

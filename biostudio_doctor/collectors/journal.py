@@ -61,21 +61,17 @@ class JournalCollector(Collector):
 
     def items(self) -> Iterator[Item]:
         """Warnings first."""
-        yield Ask(
-            command=journalctl(self.surroundings.window, "--priority=warning"),
-            name="warnings.log",
-            seconds=15,
-        )
+        window = self.surroundings.window
+        yield asked("warnings.log", 15, *journalctl(window, "--priority=warning"))
         known = self._known()
         for name, units in UNITS.items():
             if known and not known.intersection(units):
                 continue
             chosen = (f"--unit={unit}" for unit in units)
-            yield Ask(
-                command=journalctl(self.surroundings.window, *chosen), name=f"{name}.log", seconds=8
-            )
-        yield Ask(command=("journalctl", "--no-pager", "--list-boots"), name="boots.txt")
-        yield Ask(command=("journalctl", "--no-pager", "--disk-usage"), name="disk-usage.txt")
+            yield asked(f"{name}.log", 8, *journalctl(window, *chosen))
+        quiet = ("journalctl", "--no-pager", "--quiet")
+        yield asked("boots.txt", 10, *quiet, "--list-boots")
+        yield asked("disk-usage.txt", 10, *quiet, "--disk-usage")
 
     def _known(self) -> set[str]:
         """The units that the journal has anything of; empty if it does not tell."""
@@ -89,6 +85,11 @@ class JournalCollector(Collector):
 def is_kept(host: Host) -> bool:
     """Whether there is a journal, on the disk or in memory."""
     return any(host.listdir_if_any(f"/{where}/log/journal") for where in ("var", "run"))
+
+
+def asked(name: str, seconds: float, *command: str) -> Ask:
+    """A question to journalctl, which leaves out a damaged file with a word, and succeeds."""
+    return Ask(command=command, name=name, seconds=seconds, whole_if_silent=True)
 
 
 def journalctl(window: Window, *choice: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from biostudio_doctor.collector import Ask, Collector, Item, Say
 from biostudio_doctor.collectors import xids
-from biostudio_doctor.collectors.journal import is_kept, journalctl
+from biostudio_doctor.collectors.journal import asked, is_kept, journalctl
 from biostudio_doctor.host import command_environment
 
 _DMESG = ("dmesg", "--time-format", "iso")
@@ -34,7 +34,7 @@ class KernelCollector(Collector):
             yield Say(tell=self._xids, name="gpu-xids.txt", source=source)
         yield Ask(command=_DMESG, name="dmesg.txt", needs_root=True)
         if is_kept(self.host):
-            yield Ask(command=journal, name="journal.log", seconds=15)
+            yield asked("journal.log", 15, *journal)
 
     def _xids(self) -> Iterator[bytes]:
         for line in xids.mark(self._messages()):

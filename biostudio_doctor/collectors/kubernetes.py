@@ -42,6 +42,10 @@ _EVENTS = (
 )
 _PODS = 30
 _LINES = 20_000
+_NO_KUBECTL = (
+    "the API server was not asked: there is no kubectl with a configuration here; run this where "
+    "kubectl works, with --platform kubernetes"
+)
 _WAIT = "--request-timeout=8s"
 
 
@@ -90,7 +94,7 @@ class KubernetesCollector(Collector):
         if self._kubectl and self.host.is_local:
             yield from self._asked()
         else:
-            yield Say(tell=_no_kubectl, name="state.txt", source="kubectl")
+            yield refused(OSError(errno.ENOTCONN, _NO_KUBECTL), "state.txt", "kubectl")
         for name in ("*bioproxy*", "*biocolab*", "*biostudio*", "kube-system_*"):
             yield from files(self.host, f"/var/log/pods/{name}/*/*.log*", within=True, newest=12)
 
@@ -164,10 +168,3 @@ class KubernetesCollector(Collector):
             if ours and len(words) > 1:
                 found.append((words[0], words[1], any(count != "0" for count in words[2:])))
         return found
-
-
-def _no_kubectl() -> str:
-    return (
-        "The API server was not asked: there is no kubectl with a configuration here. Run this "
-        "where kubectl works, with --platform kubernetes.\n"
-    )

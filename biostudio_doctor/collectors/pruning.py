@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from biostudio_doctor.host.docker import without_user
+from biostudio_doctor.endpoints import without_user
 
 LEFT_OUT = "(left out)"
 #: Of BioStudio's images, of NVIDIA's, and of programs that take authorities or proxies from there.

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import secrets
 import subprocess
 import tarfile
 from pathlib import Path
@@ -112,9 +113,9 @@ def test_a_report_stands_in_every_form(bundle: Command) -> None:
 TEXT = b"a line\npassword=correct-horse-7\n"
 
 
-def _archive(at: Path, content: bytes, **changes: object) -> Manifest:
+def _archive(at: Path, content: bytes, name: str = "c/a.txt", **changes: object) -> Manifest:
     file = BundledFile(
-        path="c/a.txt", collector="c", source="x", outcome=Outcome.WHOLE, size=len(content),
+        path=name, collector="c", source="x", outcome=Outcome.WHOLE, size=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
     )  # fmt: skip
     made = Manifest(
@@ -122,7 +123,7 @@ def _archive(at: Path, content: bytes, **changes: object) -> Manifest:
         verified=True, allowed=(), collectors=(), files=(structs.replace(file, **changes),),
     )  # fmt: skip
     with at.open("w+b") as target:
-        pieces = [Piece("manifest.json", msgspec.json.encode(made)), Piece("c/a.txt", content)]
+        pieces = [Piece("manifest.json", msgspec.json.encode(made)), Piece(name, content)]
         archive.write(target, "top", pieces, 0)
     return made
 
@@ -138,8 +139,18 @@ def test_what_is_left_is_found_with_its_place(tmp_path: Path) -> None:
     (found,) = _search(path, _archive(path, TEXT))
     assert str(found) == "c/a.txt:2:10: password"
     assert _search(path, _archive(path, b"nothing\n")) == []
-    (found,) = _search(path, _archive(path, b"x", source="of known-secret-7"), "known-secret-7")
-    assert found.entry == "manifest.json"
+    told = _archive(path, b"x", source="of known-secret-7", reason="known-secret-7")
+    assert list(map(str, _search(path, told, "known-secret-7"))) == ["manifest.json, of c: known"]
+
+
+def test_a_name_that_is_a_secret_is_not_repeated(tmp_path: Path) -> None:
+    path, secret = tmp_path / "b.tar.gz", f"known-{secrets.token_hex(8)}"
+    made = _archive(path, TEXT, name=f"c/{secret}/a.txt")
+    found = _search(path, made, secret)
+    told = [str(one) for one in found]
+    assert "c/(a name): its name: known" in told and "c/(a name):2:10: password" in told
+    assert not any(secret in one for one in told)
+    assert not verifying.unallowed([one for one in found if one.entry != "manifest.json"], ["c/*"])
 
 
 @pytest.mark.parametrize(

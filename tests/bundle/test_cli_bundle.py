@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +27,12 @@ def test_what_it_says_at_the_end(bundle: Command) -> None:
     summed = subprocess.run(["sha256sum", bundle.path], capture_output=True, text=True, check=True)
     assert summed.stdout.split()[0] == digest and size.endswith("kB")
     assert lines[2] == "  Redacted: 1 password."
-    assert lines[3] == f"Look into it: biostudio-doctor bundle inspect {bundle.path.name}"
+    look = lines[3].removeprefix("Look into it: ")
+    assert look.endswith(f" bundle inspect {bundle.path.name}")
+    looked = subprocess.run(
+        look, shell=True, cwd=bundle.directory, capture_output=True, check=False
+    )
+    assert looked.returncode == 0 and b"What it holds" in looked.stdout
 
 
 def test_the_whole_of_this_host(bundle: Command) -> None:
@@ -54,10 +60,23 @@ def test_a_dry_run(bundle: Command) -> None:
     assert done.stdout.endswith("Nothing was gathered.\n")
 
 
+def test_a_dry_run_fits_the_terminal_and_grep(bundle: Command, tmp_path: Path) -> None:
+    logs = tmp_path / "a-directory-of-logs" / ("x" * 60)
+    logs.mkdir(parents=True)
+    (logs / "a.log").write_text("x")
+    asked = ("--dry-run", "--only", "made.files", "--only", "report")
+    listed = bundle(*asked, MADE_LOGS=str(logs), COLUMNS="80").stdout
+    lines = listed.splitlines()
+    assert max(map(len, lines)) <= 80 and str(logs) not in listed
+    assert str(logs / "a.log") in "".join(line[12 + 11 :] for line in lines).replace(" ", "")
+    assert f" {logs}/a.log\n" in bundle(*asked, MADE_LOGS=str(logs), COLUMNS="").stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--since", "yesterday"), "--since: 'yesterday' is not understood; expected 90m"),
+        (("--since", "yesterday"), "--since: 'yesterday': expected a duration such as 90s"),
+        (("--since", "999999w"), "--since: '999999w' is too long ago"),
         (("--since", "1h", "--until", "2h"), "--since: 1h is not before 2h"),
         (("--only", "no-such"), "no collector matches 'no-such'"),
         (("--only", "reprt"), "did you mean 'report'?"),

@@ -53,7 +53,11 @@ def made(tmp_path: Path) -> Path:
     files = {**bundles.contents(report(Status.FAIL, Status.PASS)), "logs/color.log": COLORED}
     told = [bundles.listed(name, content) for name, content in files.items()]
     told[2] = structs.replace(
-        told[2], outcome=Outcome.CUT, left_out=12_000_000, redactions={"password": 2, "jwt": 1}
+        told[2],
+        outcome=Outcome.CUT,
+        left_out=12_000_000,
+        reason="12 MB in the middle are left out",
+        redactions={"password": 2, "jwt": 1},
     )
     told.append(
         BundledFile(
@@ -82,7 +86,7 @@ def test_inspect_shows_what_is_wrong_and_what_is_missing_on_the_first_screen(mad
         "fail  lab.check: This is fail.",
         "1 failed and 1 passed; `bundle show FILE report.txt`",
         "- logs (partial): 20 s were over",
-        "- logs/bioproxy.log (cut): 12 MB left out",
+        "- logs/bioproxy.log (cut): 12 MB in the middle are left out\n",
         "- logs/app.log (failed): Permission denied",
         "- kubernetes (skipped): no cluster",
     ]

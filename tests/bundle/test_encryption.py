@@ -178,6 +178,28 @@ def test_a_key_that_nobody_vouched_for_is_taken_by_its_fingerprint_only(
         shutil.rmtree(other, ignore_errors=True)
 
 
+@pytest.mark.parametrize("does", ["cat", "true", "kill -TERM $PPID; sleep 60"])
+def test_a_gpg_that_does_not_encrypt(
+    bundle: Command, gpg_home: Path, tmp_path: Path, does: str
+) -> None:
+    """Once it has encrypted nothing well: one that was told otherwise by its own configuration."""
+    key = _fingerprint(gpg_home)
+    tried, gpg = tmp_path / "tried", tmp_path / "gpg"
+    first = "false" if does.startswith("kill") else f"mkdir {tried} 2>/dev/null"
+    real = shutil.which("gpg")
+    gpg.write_text(f'#!/bin/sh\nif {first}; then exec {real} "$@"; fi\n{does}\n')
+    gpg.chmod(0o755)
+    done = bundle(
+        *PLAIN, "--gpg-recipient", key, GNUPGHOME=str(gpg_home),
+        PATH=f"{tmp_path}:{os.environ['PATH']}",
+    )  # fmt: skip
+    assert bundle.left == [] and done.stdout == ""
+    said = "biostudio-doctor: --gpg-recipient: what gpg wrote is not encrypted\n"
+    if does.startswith("kill"):
+        said = "biostudio-doctor: ended by SIGTERM; no bundle was made\n"
+    assert done.stderr == said and done.returncode == (143 if does.startswith("kill") else 2)
+
+
 def test_without_gpg(bundle: Command, tmp_path: Path) -> None:
     done = bundle(
         *PLAIN, "--gpg-recipient", "x",

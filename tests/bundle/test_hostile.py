@@ -255,9 +255,9 @@ def test_a_bomb_is_refused_by_its_ratio_in_little_time_and_memory(tmp_path: Path
     data = bomb(size, first[:end])
     assert len(data) < 1 << 20
     tracemalloc.start()
-    started = time.monotonic()
+    started = time.process_time()
     assert "unpacks to more than 250 times its size" in refusal(data, tmp_path / "b.tar.gz")
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
     assert tracemalloc.get_traced_memory()[1] < 4 << 20
     tracemalloc.stop()
 

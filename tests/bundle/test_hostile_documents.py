@@ -83,6 +83,8 @@ def table(*rows: list[str], columns: tuple[str, ...] = ("a", "b")) -> dict[str, 
         (lambda data: observing(data, "9" * 1_000_000), "Integer value out of range"),
         (lambda data: observing(data, r'"\ud800"'), "is not understood: JSON is malformed"),
         (lambda data: observing(data, "[" * 99_999 + "]" * 99_999), "is nested too deeply"),
+        (lambda data: observing(data, "[" * 490 + "]" * 490), "is nested too deeply"),
+        (lambda data: observing(data, '{"a":' * 101 + "1" + "}" * 101), "is nested too deeply"),
         (lambda data: data | {"results": data["results"] * 2}, "tells of a check twice"),
         (lambda data: result(data, tables=[table(["x"])]), "do not fit its columns"),
         (lambda data: result(data, tables=[table([], columns=())]), "do not fit its columns"),
@@ -99,8 +101,12 @@ def test_reports_that_are_refused(
 
 
 @pytest.mark.parametrize(
-    "facts", ["9" * 4000, "[" * 400 + "]" * 400, '{"online": -1, "online": 1e99}', '{"a": [[]]}']
-)
+    "facts",
+    [
+        "9" * 4000, "[" * 90 + "]" * 90, '{"online": -1, "online": 1e99}', '{"a": [[]]}',
+        json.dumps({"[": "{" * 1000 + '\\"['}),
+    ],
+)  # fmt: skip
 def test_facts_that_no_check_has(facts: str, tmp_path: Path) -> None:
     path = reported(lambda data: observing(data, facts), tmp_path / "b.tar.gz")
     assert "The facts in the bundle are not those that" in shown(bundle_read.judge, path)[0]

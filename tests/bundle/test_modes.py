@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ def test_nothing_else_is_written_to(bundle: Command, tmp_path: Path, kind: str) 
 def test_a_link_that_is_laid_meanwhile(bundle: Command, tmp_path: Path) -> None:
     path, target = bundle.directory / "b.tar.gz", tmp_path / "target"
     target.write_text("theirs")
-    with bundle.start("--only", "made.slow", "--output", "b.tar.gz", MADE_SLEEP="1") as process:
+    with bundle.start("--only", "made.slow", "--output", "b.tar.gz", MADE_SLEEP="2") as process:
         while not bundle.left:
             time.sleep(0.01)
         path.symlink_to(target)
@@ -119,7 +120,42 @@ def test_anothers_private_file_is_not_removed(made: Path, public: Path) -> None:
 def test_a_directory_may_be_named(bundle: Command, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    assert bundle(*PLAIN, "--output", str(other)).returncode == 0
+    done = bundle(*PLAIN, "--output", str(other))
+    assert done.returncode == 0
     (name,) = os.listdir(other)
     assert name.startswith("biostudio-doctor-bundle-") and name.endswith("Z.tar.gz")
+    assert f" bundle inspect {other}/{name}\n" in done.stdout
     assert bundle.left == []
+
+
+@pytest.mark.parametrize("obfuscate", [(), ("--obfuscate", "hosts")])
+def test_a_name_that_nobody_gave_replaces_nothing(
+    bundle: Command, obfuscate: tuple[str, ...]
+) -> None:
+    """Reproducible bundles have all the same name, as others of the same second have."""
+    with ExitStack() as stack:
+        runs = [
+            stack.enter_context(bundle.start(*PLAIN, "--reproducible", *obfuscate))
+            for _ in range(3)
+        ]
+        told = [run.communicate(timeout=90)[0].splitlines() for run in runs]
+    paths = sorted(Path(lines[0]).name for lines in told)
+    stem = paths[-1].removesuffix(".tar.gz")
+    assert paths == [f"{stem}-2.tar.gz", f"{stem}-3.tar.gz", f"{stem}.tar.gz"]
+    assert len({(bundle.directory / path).read_bytes() for path in paths}) == 1
+    maps = [f"{path}.names.json" for path in paths] if obfuscate else []
+    assert bundle.left == sorted(paths + maps)
+    assert all(f"for you alone: {lines[0]}.names.json" in "".join(lines) for lines in told if maps)
+    for name in maps:
+        (bundle.directory / name).unlink()
+    assert bundle(*PLAIN, "--reproducible", *obfuscate).returncode == 0
+    new = [f"{stem}-4.tar.gz", f"{stem}-4.tar.gz.names.json"][: len(maps) + 1]
+    assert bundle.left == sorted(paths + new), "a map has the name of its bundle"
+
+
+@pytest.mark.parametrize("output", ["none/", "none/x.tar.gz", "a" * 300])
+def test_where_nothing_can_be_written(bundle: Command, output: str) -> None:
+    done = bundle(*PLAIN, "--output", output)
+    assert done.returncode == 2 and bundle.left == []
+    assert done.stderr.startswith("biostudio-doctor: --output: ")
+    assert output.partition("/")[0] in done.stderr and done.stderr.count("\n") == 1

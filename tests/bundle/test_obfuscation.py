@@ -81,3 +81,14 @@ def test_a_true_name_that_got_through_is_found(bundle: Command, tmp_path: Path, 
     assert done.returncode == 1 and bundle.left == [] and done.stdout == ""
     assert "made.leaks/leak.txt:3:" in done.stderr
     assert "node7" not in done.stderr.lower() and user not in done.stderr
+
+
+def test_kinds_in_any_order_are_the_same_wish(bundle: Command) -> None:
+    wishes = ("users,ips,hosts", "hosts,ips,users,ips")
+    for kinds in wishes:
+        done = bundle(
+            "--only", "made.plain", "--reproducible", "--obfuscate", kinds, "--output", kinds
+        )
+        assert done.returncode == 0, done.stderr
+    one, other = ((bundle.directory / kinds).read_bytes() for kinds in wishes)
+    assert one == other

@@ -4,7 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
-import time
+import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from biostudio_doctor.bundle.pieces import (
     read,
     unpacked,
 )
+from tests.lab.timing import within
 
 
 def cut(pieces: Iterable[bytes], limit: int) -> tuple[bytes, Cut]:
@@ -71,16 +72,14 @@ def test_the_middle_of_a_file_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "large.log"
     with path.open("wb") as file:
         file.write(b"first line\n" * 100)
-        file.seek(10 << 30)
+        file.seek(1 << 40)  # which would take minutes
         file.write(b"\n" + b"last line\n" * 100)
     size, told = path.stat().st_size, Cut()
-    start = time.monotonic()
-    with path.open("rb", buffering=0) as file:
+    with path.open("rb", buffering=0) as file, within(1):
         data = b"".join(ends(file, size, 2000, told))
-    assert time.monotonic() - start < 0.5
     assert data.startswith(b"first line\n") and data.endswith(b"last line\n")
-    assert b"[... 10.7 GB left out ...]" in data and len(data) < 2100
-    assert told.left_out + len(data) - len(b"\n[... 10.7 GB left out ...]\n") == size
+    assert b"[... 1.1 TB left out ...]" in data and len(data) < 2100
+    assert told.left_out + len(data) - len(b"\n[... 1.1 TB left out ...]\n") == size
 
 
 PACKERS = {".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress}
@@ -103,6 +102,15 @@ def test_unpacking(suffix: str) -> None:
     assert _unpacked(b"no such thing", suffix)[1].ended
 
 
+@pytest.mark.parametrize("suffix", [".gz", ".xz"])  # bzip2 unpacks whole blocks only
+def test_what_can_be_unpacked_of_a_cut_file_is_taken(suffix: str) -> None:
+    lines = b"".join(b"%d %s\n" % (n, secrets.token_hex(20).encode()) for n in range(800))
+    packed = PACKERS[suffix](lines)
+    data, told = _unpacked(packed[: len(packed) // 2], suffix)
+    assert len(data) > len(lines) // 4 and lines.startswith(data)
+    assert told.ended == "its packed data is damaged or cut off"
+
+
 def test_unpacking_zstd() -> None:
     zstandard = pytest.importorskip("zstandard")
     packed = zstandard.ZstdCompressor().compress(b"one\n")
@@ -112,9 +120,7 @@ def test_unpacking_zstd() -> None:
 @pytest.mark.parametrize("suffix", PACKERS)
 def test_a_bomb_costs_no_more_than_its_limit_is_worth(suffix: str) -> None:
     bomb = PACKERS[suffix](bytes(64 << 20))
-    start = time.monotonic()
     data, told = _unpacked(bomb, suffix, limit=100_000)
-    assert time.monotonic() - start < 2
     assert len(data) <= 100_100 and "was not waited for any longer" in told.ended
     assert told.left_out <= 100_000 * (PATIENCE + 1)
 

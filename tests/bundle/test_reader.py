@@ -99,12 +99,22 @@ def test_the_configuration_comes_back_without_user_and_password_of_urls() -> Non
         domain="studio.example.com",
         activation={"token": {"file": "/etc/token"}},
         checks={"egress.hosts": {"proxy": f"http://me:{password}@proxy:3128"}},
+        certificates=[
+            f"https://me:/{password}@a.lab",
+            f"me:{password}/@b.lab:1",
+            "/etc/c@d.crt",
+            f"//me:{password}@c.lab",
+            f"LAB\\me:{password}@d.lab:1",
+        ],
+        bundle={"recipients": ["ssh-ed25519 AAAA me@c.lab"]},
     ).config
     told = configured.told(config)
     assert password.encode() not in told and b"me:" not in told
     back = reader.configuration({manifest.CONFIG: told})
     assert back.domain == config.domain and back.activation == config.activation
     assert back.checks["egress.hosts"]["proxy"] == "http://proxy:3128"
+    assert back.certificates == ("https://a.lab", "b.lab:1", "/etc/c@d.crt", "//c.lab", "d.lab:1")
+    assert back.bundle == config.bundle
     assert reader.configuration({manifest.CONFIG: configured.told(Config())}) == Config()
 
 

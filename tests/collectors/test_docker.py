@@ -3,6 +3,7 @@
 import io
 import json
 import secrets
+import socket
 import subprocess
 import tarfile
 import time
@@ -204,10 +205,23 @@ def test_commands_run_in_a_container_are_not_told(host: Host) -> None:
 def test_an_engine_that_is_down_leaves_its_configuration(make_host: MakeHost) -> None:
     host = make_host({"/usr/sbin/dockerd": "", "/etc/docker/daemon.json": "{", "/run": None})
     got = collect(host, "docker", "biostudio")
-    assert got.text("docker/state.txt") == "no Docker Engine was found\n"
+    assert got.troubles == {"docker/state.txt": "no Docker Engine was found running here"}
+    assert got.of["docker"].outcome == "partial"
     assert got.text("docker/etc/docker/daemon.json") == "{"
     assert got.of["biostudio"].reason == "BioStudio has neither a container nor a volume here"
-    assert collect(make_host({"/run": None}), "docker").of["docker"].outcome == "whole"
+
+
+def test_an_engine_that_refuses_is_no_engine_without_containers(make_host: MakeHost) -> None:
+    """Nobody may think that there are no logs of containers, where they were not to be had."""
+    host = make_host({"/biocolab/appdata/logs/jupyterhub.log": "up\n", "/var/run": None})
+    address = Path(host.root, "var/run/docker.sock")
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(address))  # and nobody listens
+        got = collect(host, "docker", "biostudio")
+    assert got.of["docker"].outcome == got.of["biostudio"].outcome == "partial"
+    assert "refused" in got.troubles["docker/state.txt"]
+    assert got.troubles["biostudio/containers"] == got.troubles["docker/state.txt"]
+    assert got.text("biostudio/biocolab/appdata/logs/jupyterhub.log") == "up\n"
 
 
 def test_links_that_containers_may_have_planted_in_volumes(make_host: MakeHost) -> None:

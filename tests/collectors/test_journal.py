@@ -63,23 +63,28 @@ ENTRIES = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def got(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def journal(directory: Path) -> Path:
+    """Make one; where it is."""
     if os.geteuid() != 0:
         pytest.skip("needs root for a mount namespace")
     if not Path(REMOTE).exists() or not shutil.which("journalctl"):
         pytest.skip(f"needs {REMOTE} (package systemd-journal-remote)")
     machine = Path("/etc/machine-id").read_text().strip()
-    directory = tmp_path_factory.mktemp("journal")
     (directory / machine).mkdir()
+    file = directory / machine / "lab.journal"
     made = subprocess.run(
-        [REMOTE, "-o", str(directory / machine / "lab.journal"), "-"],
+        [REMOTE, "-o", str(file), "-"],
         input="\n".join([*ENTRIES, ""]),
         text=True,
         capture_output=True,
         check=False,
     )
     assert made.returncode == 0, made.stderr
+    return file
+
+
+def read(directory: Path) -> dict[str, Any]:
+    """What the collectors take, where this is the journal."""
     Path("/var/log/journal").mkdir(exist_ok=True)
     script = f"mount --bind {directory} /var/log/journal && exec {sys.executable} -m"
     done = subprocess.run(
@@ -90,6 +95,14 @@ def got(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         cwd=Path(__file__).parents[2],
     )
     told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+@pytest.fixture(scope="module")
+def got(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    directory = tmp_path_factory.mktemp("journal")
+    journal(directory)
+    told = read(directory)
     assert not told["troubles"]
     contents: dict[str, str] = told["contents"]
     return contents
@@ -128,6 +141,17 @@ def test_boots(got: dict[str, str]) -> None:
     assert "0f1e2d3c4b5a69788796a5b4c3d2e1f0" in got["journal/boots.txt"]
 
 
+def test_a_damaged_file_is_told_of_all_that_lacks_it(tmp_path: Path) -> None:
+    whole = journal(tmp_path)
+    shutil.copy(whole, whole.with_name("damaged.journal"))
+    os.truncate(whole.with_name("damaged.journal"), whole.stat().st_size // 2)
+    told = read(tmp_path)
+    assert "dockerd is up" in told["contents"]["journal/docker.log"]
+    logs = ("docker.log", "front.log", "warnings.log", "boots.txt")
+    for path in ("kernel/journal.log", *(f"journal/{name}" for name in logs)):
+        assert "damaged.journal is truncated, ignoring file" in told["troubles"][path], path
+
+
 # --- Without a journal ------------------------------------------------------------------------
 
 
@@ -153,6 +177,13 @@ def test_forms_of_xids(line: str, told: str) -> None:
 )
 def test_what_is_no_xid(line: str) -> None:
     assert "".join(xids.mark([line])).startswith("No XID")
+
+
+def test_journalctl_gives_reasons_and_no_hints(make_host: MakeHost) -> None:
+    """Who may read nothing is told so, and not first of whom they see no messages."""
+    host = make_host({"/usr/bin/journalctl": "", "/var/log/journal/x/system.journal": ""})
+    commands = [one.source for one in collect(host, "journal").files.values()]
+    assert len(commands) > 3 and all(" --quiet" in one for one in commands)
 
 
 def test_why_there_is_no_journal(make_host: MakeHost) -> None:

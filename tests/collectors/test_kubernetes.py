@@ -153,7 +153,7 @@ def test_logs_of_pods_on_a_node(make_host: MakeHost) -> None:
         "/etc/shadow": SECRET,
     })  # fmt: skip
     got = collect(host, "kubernetes")
-    assert "no kubectl" in got.text("kubernetes/state.txt")
+    assert "no kubectl" in got.troubles["kubernetes/state.txt"]
     assert got.text(f"kubernetes{pods}/bio_biocolab-0_uid/main/0.log") == "hub is up\n"
     assert got.text(f"kubernetes{pods}/kube-system_dns_uid/dns/1.log") == "dns\n"
     assert SECRET.encode() not in got.everything and OTHERS.encode() not in got.everything

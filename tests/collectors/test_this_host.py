@@ -6,7 +6,6 @@ import secrets
 import subprocess
 import sys
 import tempfile
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from tests.conftest import MakeHost
 from tests.lab.certificates import proper
 from tests.lab.collecting import Collection, collect
 from tests.lab.stuck import stuck_mount
+from tests.lab.timing import within
 
 HERE = Path(__file__).parents[2]
 ROOT = os.geteuid() == 0
@@ -43,7 +43,8 @@ CANARY = secrets.token_hex(12)
 def test_nothing_fails_on_an_ordinary_machine(all_of_it: Collection) -> None:
     if not ROOT:
         pytest.skip("needs root, for whom nothing is refused")
-    assert not all_of_it.troubles
+    down = {"docker/state.txt"}  # where Docker is installed, and does not run
+    assert not {path: why for path, why in all_of_it.troubles.items() if path not in down}
 
 
 def test_every_collector_has_a_title_and_says_what_it_leaves_out() -> None:
@@ -70,6 +71,22 @@ def test_what_everybody_wants_to_know_of_a_host(all_of_it: Collection) -> None:
 
 def test_no_environment_of_a_process(all_of_it: Collection) -> None:
     assert CANARY.encode() not in all_of_it.everything
+
+
+def test_where_the_time_comes_from(make_host: MakeHost) -> None:
+    """Also where a cloud's image or DHCP laid it beside the main file; never a key."""
+    canary = secrets.token_hex(8)
+    host = make_host({
+        "/etc/chrony/conf.d/site.conf": "pool ntp.example.org iburst\n",
+        "/etc/chrony/sources.d/lab.sources": "server 10.1.2.3\n",
+        "/etc/systemd/timesyncd.conf.d/a.conf": "[Time]\nNTP=10.1.2.3\n",
+        "/etc/chrony/chrony.keys": canary, "/etc/chrony/conf.d/x.keys": canary,
+    })  # fmt: skip
+    got = collect(host, "host")
+    assert "pool ntp" in got.text("host/etc/chrony/conf.d/site.conf")
+    assert "10.1.2.3" in got.text("host/etc/chrony/sources.d/lab.sources")
+    assert "10.1.2.3" in got.text("host/etc/systemd/timesyncd.conf.d/a.conf")
+    assert canary.encode() not in got.everything
 
 
 @pytest.mark.parametrize("wanted", [False, True])
@@ -109,10 +126,12 @@ def test_a_mount_that_hangs_costs_its_time_and_is_told(tmp_path: Path) -> None:
         pytest.skip("needs root and /dev/fuse")
     (tmp_path / "mount").mkdir()
     command = [sys.executable, "-m", "tests.lab.collecting", "storage"]
-    with stuck_mount(tmp_path / "mount") as mount, (tmp_path / "told").open("wb") as told:
-        begin = time.monotonic()
-        subprocess.run(command, stdout=told, check=True, cwd=HERE, timeout=30)
-        assert time.monotonic() - begin < 8
+    with (
+        stuck_mount(tmp_path / "mount") as mount,
+        (tmp_path / "told").open("wb") as told,
+        within(8),
+    ):
+        subprocess.run(command, stdout=told, check=True, cwd=HERE, timeout=60)
     contents = json.loads((tmp_path / "told").read_bytes())["contents"]
     room = {line.split()[0]: line for line in contents["storage/room.txt"].splitlines()}
     assert "no answer within 3 s" in room[str(mount)]
