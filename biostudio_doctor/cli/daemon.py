@@ -57,14 +57,10 @@ def _plan(
         config = structs.replace(
             config, daemon=structs.replace(config.daemon, listen=given.daemon.listen)
         )
-    plan = planning.make(config, source=source, host_root=host_root)
-    if not plan.plugins:
-        raise DoctorError("no check is left to run")
-    if config.daemon.web_config:
-        # Or the web process would find out alone, once the rest of the configuration is in force.
-        from biostudio_doctor.daemon.web import security
+    from biostudio_doctor.daemon.changes import refuse_unfit
 
-        security.load(config.daemon.web_config)
+    plan = planning.make(config, source=source, host_root=host_root)
+    refuse_unfit(plan)
     return plan
 
 

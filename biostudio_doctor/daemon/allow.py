@@ -112,7 +112,7 @@ def understood(text: str) -> tuple[Entry, ...]:
             return (Entry(network=_network(text)),)
         entry = _url_entry(text) if "://" in text else _place_entry(text)
     except ValueError as error:
-        raise ValueError(f"{endpoints.public(text)!r}: {error}") from None
+        raise ValueError(f"{endpoints.without_user(text)!r}: {error}") from None
     address = _address(entry.host)
     if address:
         return (_of(address, entry),)

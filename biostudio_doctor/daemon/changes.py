@@ -6,7 +6,24 @@ from msgspec import structs
 
 from biostudio_doctor import endpoints, registry
 from biostudio_doctor.daemon.listening import listening
+from biostudio_doctor.errors import ConfigError, DoctorError
 from biostudio_doctor.plan import Plan
+
+
+def refuse_unfit(plan: Plan) -> None:
+    """Refuse what no daemon could run by, before anything of it is in force.
+
+    Raises:
+        DoctorError: one line that says what is wrong.
+    """
+    if not plan.plugins:
+        raise DoctorError("no check is left to run")
+    intervals(plan)
+    if plan.config.daemon.web_config:
+        # Or the web process would find out alone, once the rest of the configuration is in force.
+        from biostudio_doctor.daemon.web import security
+
+        security.load(plan.config.daemon.web_config)
 
 
 def intervals(plan: Plan) -> dict[str, float]:
@@ -16,7 +33,10 @@ def intervals(plan: Plan) -> dict[str, float]:
         DoctorError: if a pattern matches no check that is installed.
     """
     configured = plan.config.daemon.intervals
-    registry.select(registry.find(registry.CHECKS), configured)
+    try:
+        registry.select(registry.find(registry.CHECKS), configured)
+    except DoctorError as error:
+        raise ConfigError("daemon.intervals", "", str(error)) from None
     chosen = {}
     for name in (plugin.name for plugin in plan.plugins):
         patterns = (name, *configured)

@@ -235,7 +235,8 @@ def _read(connection: sqlite3.Connection) -> dict[str, deque[Run]]:
     ):
         with contextlib.suppress(ValueError, TypeError, OverflowError, OSError):
             run = Run(datetime.fromtimestamp(at, UTC), Status(status), float(seconds))
-            runs.setdefault(str(check_id), deque(maxlen=LIMIT)).append(run)
+            if run.duration_seconds == _sane(run.duration_seconds):
+                runs.setdefault(str(check_id), deque(maxlen=LIMIT)).append(run)
     return runs
 
 
@@ -246,7 +247,7 @@ def _write(connection: sqlite3.Connection, pending: dict[str, deque[Run]]) -> bo
     connection.executemany(
         f"INSERT INTO run ({_COLUMNS}) VALUES (?, ?, ?, ?)",
         (
-            (check_id, run.at.timestamp(), run.status.value, _finite(run.duration_seconds))
+            (check_id, run.at.timestamp(), run.status.value, _sane(run.duration_seconds))
             for check_id, runs in pending.items()
             for run in runs
         ),
@@ -260,8 +261,9 @@ def _write(connection: sqlite3.Connection, pending: dict[str, deque[Run]]) -> bo
     return True
 
 
-def _finite(seconds: float) -> float:
-    return seconds if math.isfinite(seconds) else 0.0
+def _sane(seconds: float) -> float:
+    """What JSON, in which the web process is told of it, can say."""
+    return seconds if 0 <= seconds < math.inf else 0.0
 
 
 def _code(error: Exception) -> int:

@@ -17,7 +17,6 @@ def listening(listen: str, backlog: int = 1) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(
             place.host, place.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        # asyncio sends at once (TCP_NODELAY) only where the protocol is named: else 40 ms are lost.
         sock = socket.socket(family, kind, protocol)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

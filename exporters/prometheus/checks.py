@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from biostudio_doctor.model import Finding, Report, Result, Status, worst
+from biostudio_doctor.model import NOT_ASKED, Finding, Report, Result, Status, worst
 
 from .families import Group, Sample, label
 
@@ -67,10 +67,12 @@ def schedules(report: Report) -> Iterator[Sample]:
     """How checks run. Without a daemon, only how long they took."""
     for result in report.results:
         of, schedule = (result.id,), result.schedule
-        if result.findings:
-            yield _DURATION, of, result.duration_seconds
+        asked = all(finding.cause != NOT_ASKED for finding in result.findings)
+        if asked:
+            yield _DURATION, of, result.duration_seconds or None  # 0: it has not run yet
         if schedule:
-            yield _TIMEOUT, of, schedule.timeout_seconds
+            if asked:
+                yield _TIMEOUT, of, schedule.timeout_seconds
             yield _INTERVAL, of, schedule.interval_seconds
             yield _LAST_RUN, of, _unix(schedule.last_run)
             yield _LAST_SUCCESS, of, _unix(schedule.last_success)

@@ -76,12 +76,13 @@ BLACKBOX = shutil.which("prometheus-blackbox-exporter")
 _MODULES = """
 modules:
   http_2xx: {{prober: http, timeout: 3s, http: {{tls_config: {{ca_file: {ca}}}}}}}
+  icmp: {{prober: icmp, timeout: 3s}}
   tcp_connect: {{prober: tcp, timeout: 3s}}
   tls_connect: {{prober: tcp, timeout: 3s, tcp: {{tls: true, tls_config: {{ca_file: {ca}}}}}}}
-  ssh_banner: {{prober: tcp, timeout: 1s, tcp: {{query_response: [{{expect: "^SSH-2.0-"}},
+  ssh_banner: {{prober: tcp, timeout: 3s, tcp: {{query_response: [{{expect: "^SSH-2.0-"}},
     {{send: "SSH-2.0-blackbox"}}]}}}}
-  dns_udp: {{prober: dns, timeout: 1s, dns: {{query_name: studio.lab, query_type: A}}}}
-  dns_tcp: {{prober: dns, timeout: 1s,
+  dns_udp: {{prober: dns, timeout: 3s, dns: {{query_name: studio.lab, query_type: A}}}}
+  dns_tcp: {{prober: dns, timeout: 3s,
     dns: {{query_name: studio.lab, query_type: A, transport_protocol: tcp}}}}
 """
 
@@ -103,7 +104,7 @@ def blackbox(authority: bytes) -> Iterator[str]:
 
 
 def asked(
-    target: str, module: str, *allow: str, timeout: float = 5.0, name: str = ""
+    target: str, module: str, *allow: str, timeout: float = 20.0, name: str = ""
 ) -> httpx.Response:
     """What `ask` gives, without an event loop of one's own."""
     return anyio.run(lambda: ask(target, module, *allow, timeout=timeout, name=name))

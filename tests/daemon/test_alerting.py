@@ -27,10 +27,10 @@ import pytest
 
 from tests.lab import certificates, servers
 from tests.lab.network import free_port
+from tests.lab.timing import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "packaging/monitoring/biostudio-doctor.rules.yml"
-PATIENCE = 20.0  # seconds
 
 
 class Webhook:
@@ -130,7 +130,7 @@ intervals = {{ "certificate.expiry" = 1 }}
             yield process
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(10) == 0, (self.place / "daemon.log").read_text()
+            assert process.wait(PATIENCE) == 0, (self.place / "daemon.log").read_text()
 
 
 def rules(place: Path) -> Path:

@@ -18,6 +18,7 @@ import pytest
 
 from tests.lab.network import free_port
 from tests.lab.plugins import install
+from tests.lab.timing import SLACK, wait_until, within
 
 DOCTOR = [sys.executable, "-m", "biostudio_doctor", "daemon"]
 
@@ -85,16 +86,16 @@ def test_it_serves_while_checks_hang_and_ends_in_the_middle_of_them(called: Call
         assert called.get("/metrics")[0] == 200
         slowest = max(slowest, time.monotonic() - start)
         time.sleep(0.05)
-    assert slowest < 3, "a machine that is busy with other tests; the benchmark tells more"
+    assert slowest < SLACK, "the benchmark tells more"
     report = json.loads(called.get("/api/v1/report")[1])
     statuses = {result["id"]: result["status"] for result in report["results"]}
     assert statuses["faulty.sleeps"] == statuses["faulty.spins"] == "error"
     assert statuses["faulty.waits"] == "pass" and statuses["services.redis"] != "unknown"
     family = psutil.Process(called.process.pid).children(recursive=True)
-    start = time.monotonic()
-    called.process.send_signal(signal.SIGTERM)
-    _, log = called.process.communicate(timeout=10)
-    assert time.monotonic() - start < 2 and called.process.returncode == 0
+    with within(2):
+        called.process.send_signal(signal.SIGTERM)
+        _, log = called.process.communicate(timeout=60)
+    assert called.process.returncode == 0
     assert "Traceback" not in log and "event=stop" in log
     assert not any(psutil.pid_exists(child.pid) for child in family)
 
@@ -133,10 +134,7 @@ def test_a_bad_web_config_keeps_what_was_and_says_so(called: Called, by: str) ->
             assert status == 400 and f"{web_config}: " in said and "stays as it was" in said
         else:
             called.process.send_signal(signal.SIGHUP)
-        start = time.monotonic()
-        while not ends("successful", "0.0"):
-            assert time.monotonic() - start < 20
-            time.sleep(0.05)
+        wait_until(lambda: ends("successful", "0.0"), "the reload has failed")
         report = json.loads(called.get("/api/v1/report")[1])
         assert str(web_config) in report["daemon"]["reload_problem"]
         assert report["scope"]["role"] == "all-in-one"
@@ -207,3 +205,23 @@ def test_a_part_of_the_extra_that_is_missing_is_one_line(tmp_path: Path, missing
     assert done.returncode == 2 and done.stderr == (
         f"biostudio-doctor: the daemon needs {missing}: pip install 'biostudio-doctor[daemon]'\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("daemon", "words"),
+    [
+        ("intervals = { 'nope.*' = 5 }", "daemon.intervals: no check matches 'nope.*'"),
+        ("web_config = '/nonexistent.yml'", "/nonexistent.yml: cannot be read"),
+        ("[daemon.probe]", ""),
+    ],
+)
+def test_what_is_called_valid_the_daemon_can_run_by(
+    tmp_path: Path, daemon: str, words: str
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f"[daemon]\n{daemon}\n")
+    done = subprocess.run(
+        [*DOCTOR[:-1], "config", "validate", file], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == (2 if words else 0)
+    assert words in done.stderr and done.stderr.count("\n") == (1 if words else 0)

@@ -30,6 +30,7 @@ from tests.lab.scraped_daemon import (
     NAME,
     PATIENCE,
     SITECUSTOMIZE,
+    SLOWEST,
     Daemon,
     Lab,
     NameServer,
@@ -37,6 +38,7 @@ from tests.lab.scraped_daemon import (
 )
 from tests.lab.scraping import EVERY, crowd, descriptors
 from tests.lab.stuck import stuck_mount
+from tests.lab.timing import SLACK
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not os.path.exists("/dev/fuse"),
@@ -82,7 +84,7 @@ def lab(
 ) -> Iterator[Lab]:
     directory = tmp_path_factory.mktemp("daemon")
     resolv = directory / "resolv.conf"
-    resolv.write_text(f"nameserver {names.address}\noptions timeout:2 attempts:1\n")
+    resolv.write_text(f"nameserver {names.address}\noptions timeout:4 attempts:1\n")
     # All in a mount namespace of its own, which goes when it ends.
     prelude = (
         f"mount --bind {resolv} /etc/resolv.conf\n"
@@ -284,9 +286,8 @@ def test_slowloris(lab: Lab, files: None) -> None:
 
 
 def test_2000_scrapes_at_once(lab: Lab, files: None) -> None:
-    """Three times. A connection that comes then is accepted after those that came before it."""
-
-    with lab.fault("2,000 scrapes at once", new=PATIENCE) as daemon:
+    """Three times."""
+    with lab.fault("2,000 scrapes at once") as daemon:
         answers = [each for _ in range(3) for each in crowd(daemon.port, 2000)]
     assert {answer[:12] for answer, _ in answers} == {b"HTTP/1.1 200"}
     seconds = [each for _, each in answers]
@@ -294,6 +295,7 @@ def test_2000_scrapes_at_once(lab: Lab, files: None) -> None:
         f"  these 2,000 themselves: median {statistics.median(seconds) * 1000:.0f} ms, "
         f"slowest {max(seconds) * 1000:.0f} ms"
     )
+    assert max(seconds) < SLOWEST
 
 
 @pytest.fixture
@@ -327,13 +329,13 @@ def test_sigterm_in_the_middle_of_probes(lab: Lab) -> None:
             family = psutil.Process(daemon.process.pid).children(recursive=True)
             terminated = time.monotonic()
             daemon.process.send_signal(signal.SIGTERM)
-            time.sleep(0.5)
+            time.sleep(0.3)
             peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes")
             asking.join(PATIENCE)
     daemon.process.wait(PATIENCE)
     took = time.monotonic() - terminated
     lab.figures.append(f"SIGTERM in the middle of probes: ended after {took:.2f} s")
-    assert took < 2 and daemon.process.returncode == 0
+    assert took < 2 + SLACK and daemon.process.returncode == 0
     assert answers and answers[0][0] == 200 and "probe_success 1" in answers[0][1]
     assert not [child for child in family if child.is_running()]
     log = daemon.log.read_text()

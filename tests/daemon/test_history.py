@@ -112,6 +112,7 @@ def test_rows_that_make_no_sense_are_left_out(tmp_path: Path) -> None:
     fill(tmp_path, count=1)
     rows = ["1e300, 'pass', 1", "1, 'odd', 1", "'x', 'pass', 1", "1, 'pass', 'x'"]
     rows += ["1, x'ff', 1", "1, CAST(x'ff' AS TEXT), 1"]
+    rows += ["1, 'pass', 'inf'", "1, 'pass', 9e999", "1, 'pass', -1", "1, 'pass', 'nan'"]
     columns = "check_id, at, status, duration_seconds"
     edit(
         tmp_path / "history.sqlite3",

@@ -126,11 +126,12 @@ def metrics_of(expression: str) -> set[str]:
 
 def known_metrics() -> set[str]:
     """What is exported: by the exporter of a report, by the web process, by others."""
-    from biostudio_doctor.daemon.web import metrics
+    from biostudio_doctor.daemon.web.metrics import Metrics
+    from biostudio_doctor.daemon.web.state import State
     from biostudio_doctor.exporters.prometheus import GROUPS
 
     exported = {family.name for group in GROUPS for family in group.families}
-    exported |= {metric.name for metric in metrics.Metrics("prometheus").collect()}
+    exported |= {metric.name for metric in Metrics("prometheus", State()).collect()}
     return exported | {"node_textfile_mtime_seconds", "probe_success"} | {
         "process_resident_memory_bytes"  # of prometheus_client's process collector
     }  # fmt: skip

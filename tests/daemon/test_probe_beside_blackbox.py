@@ -164,7 +164,7 @@ def test_the_same(servers: Servers, module: str, target: str, success: int | Non
     target = target.format_map(servers.ports)
     theirs = httpx.get(servers.blackbox, params={"module": module, "target": target}).text
     allowed = ("127.0.0.1", "localhost", "nowhere.invalid")
-    response = anyio.run(lambda: ask(target, module, *allowed, timeout=1.5, name="studio.lab"))
+    response = anyio.run(lambda: ask(target, module, *allowed, timeout=3, name="studio.lab"))
     ours = response.text
     assert response.status_code == 200, ours
     assert names(ours) - _NEWER == names(theirs) - _NEWER

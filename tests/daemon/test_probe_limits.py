@@ -1,10 +1,8 @@
 """/probe where peers mean no good, and where many ask: it costs its time and its place only."""
 
-import math
 import secrets
 import socket
 import threading
-import time
 import tracemalloc
 from collections.abc import Callable
 
@@ -18,13 +16,17 @@ from biostudio_doctor.daemon.web.modules import MODULES
 from biostudio_doctor.probes import dns as dns_probe
 from tests.daemon.probing import asked, client, value, why
 from tests.lab.peers import Peer, dripping, endless, reset, saying, silent
+from tests.lab.timing import SLACK, within
+
+#: All but icmp, which asks a host without a port.
+BY_PORT = sorted(MODULES.keys() - {"icmp"})
 
 
 def test_nothing_of_the_target_is_told() -> None:
     word = secrets.token_hex(8)
     head = f"HTTP/1.1 200 {word}\r\nServer: {word}\r\nX: {word}\r\nSet-Cookie: {word}=1\r\n"
     with Peer(saying(f"{head}Last-Modified: {word}\r\n\r\n{word}".encode())) as peer:
-        for module in MODULES:
+        for module in BY_PORT:
             address = f"127.0.0.1:{peer.port}"
             response = asked(address, module, address, timeout=0.5, name="studio.lab")
             assert response.status_code == 200
@@ -41,7 +43,7 @@ def flood(connection: socket.socket) -> None:
         connection.sendall(b"x" * 65536)
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
+@pytest.mark.parametrize("module", BY_PORT)
 @pytest.mark.parametrize(
     "behaviour",
     [silent, reset, dripping, flood, endless(b"x" * 4096), endless(b"\n"), endless(_ENDLESS_HEAD),
@@ -58,10 +60,10 @@ def test_a_hostile_peer_costs_its_time_only(
 ) -> None:
     with Peer(behaviour) as peer:
         address = f"127.0.0.1:{peer.port}"
-        started = time.monotonic()
-        response = asked(address, module, address, timeout=0.3, name="studio.lab")
+        seconds = 20 if module == "tcp_connect" else 0.3  # of which that needs almost none
+        with within(seconds):
+            response = asked(address, module, address, timeout=seconds, name="studio.lab")
         assert response.status_code == 200
-        assert time.monotonic() - started < 1.3
         success = value(response.text, "probe_success")
         assert success == (module == "tcp_connect") or behaviour is reset
 
@@ -84,19 +86,20 @@ def test_a_long_body_is_not_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "seconds"), [("1", 0.5), ("0.4", 0.2), ("100", 0.8), (None, 0.8)]
+    ("header", "timeout", "seconds"),
+    [("1", 60, 0.5), ("0.4", 60, 0.2), ("100", 0.8, 0.8), (None, 0.8, 0.8)],
 )
-def test_prometheus_is_answered_in_time(header: str | None, seconds: float) -> None:
+def test_prometheus_is_answered_in_time(header: str | None, timeout: float, seconds: float) -> None:
     async def get() -> httpx.Response:
         headers = {"X-Prometheus-Scrape-Timeout-Seconds": header} if header else {}
-        async with client("127.0.0.1", timeout=0.8) as asking:
+        async with client("127.0.0.1", timeout=timeout) as asking:
             parameters = {"target": f"127.0.0.1:{peer.port}", "module": "ssh_banner"}
             return await asking.get("/probe", params=parameters, headers=headers)
 
     with Peer(silent) as peer:
         page = anyio.run(get).text
     assert why(page) == ("request", "timeout")
-    assert math.isclose(value(page, "probe_duration_seconds"), seconds, abs_tol=0.15)
+    assert seconds - 0.1 < value(page, "probe_duration_seconds") < seconds + SLACK
 
 
 @pytest.mark.parametrize("header", ["", "soon", "nan", "inf", "-1", "0", "1e999"])
@@ -113,7 +116,7 @@ def test_no_more_than_so_many_at_once() -> None:
     statuses: list[int] = []
 
     async def many() -> None:
-        async with client("127.0.0.1", timeout=1) as asking, anyio.create_task_group() as tasks:
+        async with client("127.0.0.1", timeout=3) as asking, anyio.create_task_group() as tasks:
             for _ in range(probe.AT_ONCE + 10):
                 tasks.start_soon(one, asking)
 
@@ -134,7 +137,7 @@ def test_lookups_that_hang_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> No
 
     def hang(name: str) -> tuple[str, ...]:
         running.append(name)
-        free.wait(20)
+        free.wait(60)
         return ("192.0.2.1",)
 
     monkeypatch.setattr(dns_probe, "_getaddrinfo", hang)

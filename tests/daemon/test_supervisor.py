@@ -8,6 +8,7 @@ import sqlite3
 import time
 import tomllib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -16,8 +17,10 @@ import pytest
 from biostudio_doctor import registry
 from tests.lab.daemon import Running, running, write
 from tests.lab.faketime import FakedClock, needs_faketime
+from tests.lab.network import free_port
 from tests.lab.plugins import PLUGINS, install
 from tests.lab.stuck import stuck_mount
+from tests.lab.timing import SLACK
 
 CALM = ("faulty.waits", "os.kernel")
 
@@ -61,7 +64,7 @@ def test_unknown_first_then_results_with_their_times(calm: Running) -> None:
     assert schedule["last_run"] == schedule["last_success"] == schedule["history"][-1]["at"]
     report = calm.report()
     assert report["machine"]["hostname"] and report["daemon"]["reload_succeeded"]
-    assert report["daemon"]["lag_seconds"] < 5
+    assert report["daemon"]["lag_seconds"] < SLACK
 
 
 @pytest.mark.parametrize(
@@ -84,7 +87,7 @@ def test_a_bad_check_harms_no_other(tmp_path: Path, faulty: Path, culprit: str, 
         more = daemon.until(
             lambda: daemon.results()["faulty.waits"]["schedule"]["runs"] >= runs + 4
         )
-        assert more < 4 * 1.0 + 3, "as often as ever"
+        assert more < 4 * 1.0 + SLACK, "as often as ever"
         results = daemon.results()
         assert results[culprit]["status"] == "error"
         assert said in results[culprit]["findings"][0]["summary"]
@@ -115,7 +118,7 @@ def test_it_ends_at_once_in_the_middle_of_checks(tmp_path: Path, faulty: Path) -
             family = [*daemon.psutil.children(recursive=True)]
             assert len(family) == 2, "the web process, and one for the family"
             took, log = daemon.end(number)
-            assert took < 2 and daemon.process.returncode == 0
+            assert took < 2 + SLACK and daemon.process.returncode == 0
             assert f"event=stop signal={number.name}" in log and "Traceback" not in log
             assert not any(psutil.pid_exists(child.pid) for child in family)
 
@@ -124,7 +127,7 @@ def test_a_web_process_that_dies_is_replaced(calm: Running) -> None:
     calm.until(lambda: set(calm.statuses().values()) == {"pass"})
     first = calm.web()
     os.kill(first, signal.SIGKILL)
-    calm.until(lambda: calm.web() != first, 5)
+    calm.until(lambda: calm.web() != first)
     calm.until(lambda: [each for each in calm.told() if each["pid"] != first and
                         each["type"] == "snapshot"])  # fmt: skip
     assert set(calm.statuses().values()) == {"pass"}, "and is told everything"
@@ -134,12 +137,18 @@ def test_a_web_process_that_dies_is_replaced(calm: Running) -> None:
 def test_a_web_process_that_reads_nothing_delays_nothing(tmp_path: Path, faulty: Path) -> None:
     with running(tmp_path, config(*CALM) + intervals(), site=faulty) as daemon:
         daemon.until(lambda: set(daemon.statuses().values()) == {"pass"})
-        before = daemon.results()["faulty.waits"]["schedule"]["runs"]
         memory = daemon.psutil.memory_info().rss
         os.kill(daemon.web(), signal.SIGSTOP)
+        stopped = datetime.now(UTC).isoformat()
         time.sleep(6)
+        resumed = datetime.now(UTC).isoformat()
         os.kill(daemon.web(), signal.SIGCONT)
-        daemon.until(lambda: daemon.results()["faulty.waits"]["schedule"]["runs"] >= before + 4, 3)
+
+        def ran() -> list[str]:
+            return [run["at"] for run in daemon.results()["faulty.waits"]["schedule"]["history"]]
+
+        daemon.until(lambda: ran()[-1] > resumed)
+        assert len([at for at in ran() if stopped < at < resumed]) >= 2, "nothing was delayed"
         assert daemon.psutil.memory_info().rss - memory < 2 << 20
         told = [each["report"] for each in daemon.told() if each["type"] == "snapshot"]
         assert told[-1] == daemon.report()
@@ -209,10 +218,9 @@ def test_another_place_to_listen_at_makes_another_web_process(
     calm: Running, tmp_path: Path
 ) -> None:
     first = calm.web()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     reload(calm, tmp_path, config(*CALM, listen=f"127.0.0.1:{port}"))
-    calm.until(lambda: calm.web() != first, 5)
+    calm.until(lambda: calm.web() != first)
     assert not psutil.pid_exists(first)
     _, log = calm.end()
     assert log.count("event=web.listening") == 2 and f"at=127.0.0.1:{port}" in log
@@ -224,7 +232,7 @@ def test_what_was_found_by_another_phase_is_forgotten(calm: Running, tmp_path: P
     place = [each["type"] for each in calm.told()].index("reloaded")
     told = [each for each in calm.told()[:place] if each["type"] == "snapshot"]
     assert {each["status"] for each in told[-1]["report"]["results"]} == {"unknown"}
-    calm.until(lambda: set(calm.statuses().values()) == {"pass"}, 8)
+    calm.until(lambda: set(calm.statuses().values()) == {"pass"})
 
 
 def test_the_last_runs_survive(tmp_path: Path, faulty: Path) -> None:
@@ -268,8 +276,8 @@ def test_systemd_is_told(tmp_path: Path, faulty: Path) -> None:
     heard: list[str] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(tmp_path / "notify"))
-        listener.settimeout(10)
-        deadline = time.monotonic() + 20
+        listener.settimeout(30)
+        deadline = time.monotonic() + 60
 
         def hear(message: str) -> str:
             """Listen until that is told, or heard before."""
@@ -295,12 +303,13 @@ def test_systemd_is_told(tmp_path: Path, faulty: Path) -> None:
 
 def test_a_stopped_daemon_catches_up_without_a_storm(calm: Running) -> None:
     calm.until(lambda: set(calm.statuses().values()) == {"pass"})
-    before = calm.results()["faulty.waits"]["schedule"]["runs"]
+    began, before = time.monotonic(), calm.results()["faulty.waits"]["schedule"]["runs"]
     calm.psutil.suspend()
     time.sleep(4)
     calm.psutil.resume()
     time.sleep(1)
-    assert calm.results()["faulty.waits"]["schedule"]["runs"] - before <= 3
+    runs = calm.results()["faulty.waits"]["schedule"]["runs"] - before
+    assert runs <= time.monotonic() - began - 4 + 2
 
 
 @needs_faketime
@@ -311,11 +320,14 @@ def test_a_clock_that_is_set_changes_no_time_between_runs(
     clock = FakedClock(tmp_path, FAKETIME_NO_CACHE="1")
     with running(tmp_path, config(*CALM) + intervals(), site=faulty, env=clock.env) as daemon:
         daemon.until(lambda: set(daemon.statuses().values()) == {"pass"})
-        before = daemon.results()["faulty.waits"]["schedule"]
+        began, before = time.monotonic(), daemon.results()["faulty.waits"]["schedule"]
         clock.move(jump)
-        time.sleep(5)
+        time.sleep(3)
+        daemon.until(
+            lambda: daemon.results()["faulty.waits"]["schedule"]["runs"] >= before["runs"] + 3
+        )
         after = daemon.results()["faulty.waits"]["schedule"]
-        assert 3 <= after["runs"] - before["runs"] <= 7
+        assert after["runs"] - before["runs"] <= time.monotonic() - began + 2
         assert after["last_run"][:10] != before["last_run"][:10], "the clock was moved"
 
 
@@ -334,4 +346,4 @@ def test_what_cannot_be_killed_is_not_begun_again(tmp_path: Path, faulty: Path) 
         assert daemon.results()["faulty.stuck"]["schedule"]["runs"] == 1
         assert len(daemon.observers()) <= 2, "the stuck one, and perhaps one of now"
         took, _ = daemon.end()
-        assert took < 2
+        assert took < 2 + SLACK

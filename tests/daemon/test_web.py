@@ -8,7 +8,6 @@ import json
 import re
 import socket
 import threading
-import time
 
 import httpx
 import msgspec
@@ -19,6 +18,7 @@ from hypothesis import strategies as st
 from biostudio_doctor.daemon.messages import Reloaded, Snapshot
 from biostudio_doctor.daemon.web import metrics
 from biostudio_doctor.model import Finding, Status
+from tests.lab.timing import PATIENCE, wait_until
 from tests.lab.web_process import WebProcess, asked, result, sixty_checks, whole_report
 
 PROMETHEUS = (
@@ -83,13 +83,13 @@ def test_what_is_large_is_compressed_for_those_who_can(web: WebProcess, path: st
 def test_a_scrape_needs_neither_a_task_nor_the_application() -> None:
     """What lies ready is given at once, in one piece, as the application would have given it."""
     counting = """
-import biostudio_doctor.daemon.web.protocol as p
-real, begun = p.GuardedProtocol._start_asgi_task, []
-def start(self, cycle, app):
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle as Cycle
+real, begun = Cycle.run_asgi, []
+async def run(self, app):
     begun.append(1)
-    cycle.default_headers = [*cycle.default_headers, (b"x-tasks", b"%d" % len(begun))]
-    real(self, cycle, app)
-p.GuardedProtocol._start_asgi_task = start
+    self.default_headers = [*self.default_headers, (b"x-tasks", b"%d" % len(begun))]
+    await real(self, app)
+Cycle.run_asgi = run
 """
     with WebProcess(before=counting) as web, httpx.Client(base_url=web.url) as client:
         web.show(sixty_checks())
@@ -150,8 +150,7 @@ def test_metrics_are_made_once_for_each_snapshot() -> None:
         with httpx.Client() as client:
             pages = {client.get(f"{web.url}/metrics").text.splitlines()[1] for _ in range(50)}
         assert pages == {"calls 1"}
-        web.show(msgspec.structs.replace(report, duration_seconds=9.0))
-        time.sleep(0.2)
+        web.serve(msgspec.structs.replace(report, duration_seconds=9.0))
         assert "\ncalls 2\n" in httpx.get(f"{web.url}/metrics").text
 
 
@@ -161,10 +160,7 @@ def test_figures_of_this_process_are_renewed(web: WebProcess) -> None:
         return next(float(x.split()[1]) for x in lines if x.startswith("process_cpu_seconds_total"))
 
     before = cpu()
-    deadline = time.monotonic() + 10
-    while cpu() == before and time.monotonic() < deadline:
-        httpx.get(f"{web.url}/")
-    assert cpu() > before
+    wait_until(lambda: httpx.get(f"{web.url}/") and cpu() > before)
 
 
 def test_an_exporter_that_raises_loses_its_own_series_only() -> None:
@@ -176,8 +172,7 @@ def test_an_exporter_that_raises_loses_its_own_series_only() -> None:
         assert "biostudio_doctor_exporter_success 0.0" in page.text
         assert "process_open_fds" in page.text
         assert "calls" not in page.text
-        web.show(report)
-        time.sleep(0.2)
+        web.serve(report)
         assert "biostudio_doctor_exporter_success 1.0" in httpx.get(f"{web.url}/metrics").text
         assert web.log.count("exporter prometheus failed") == 1
         assert "Traceback" not in web.log
@@ -266,7 +261,7 @@ def test_a_supervisor_that_does_not_answer_costs_its_time_only() -> None:
 def test_it_ends_with_its_supervisor() -> None:
     with WebProcess() as orphan:
         orphan.leave()
-        assert orphan.process.wait(timeout=2) == 0
+        assert orphan.process.wait(PATIENCE) == 0
 
 
 def test_a_message_that_is_none_is_left_out() -> None:
@@ -296,6 +291,8 @@ def test_a_message_that_is_none_is_left_out() -> None:
         ("application/openmetrics-text;q=0", "prometheus"),
         ("application/openmetrics-text;q=0.2, text/plain;q=0.5", "prometheus"),
         ("application/openmetrics-text; version=1.0.0; q=x", "prometheus"),
+        ("application/openmetrics-text;q=0.5, text/*;q=0.9", "prometheus"),
+        ("application/openmetrics-text;q=0.5, text/plain;q=0.1, */*;q=0.9", "openmetrics"),
     ],
 )
 def test_negotiation(accept: str, exporter: str) -> None:
@@ -304,7 +301,16 @@ def test_negotiation(accept: str, exporter: str) -> None:
 
 @pytest.mark.parametrize(
     ("header", "takes"),
-    [("", False), ("gzip", True), ("deflate, gzip;q=0.5", True), ("gzip;q=0", False), ("*", True)],
+    [
+        ("", False),
+        ("gzip", True),
+        ("deflate, gzip;q=0.5", True),
+        ("gzip;q=0", False),
+        ("*", True),
+        ("*;q=0, gzip", True),
+        ("*, gzip;q=0", False),
+        ("x-gzip", True),
+    ],
 )
 def test_gzip(header: str, takes: bool) -> None:
     assert metrics.takes_gzip(header) is takes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -76,8 +75,7 @@ def test_it_updates_itself_and_keeps_its_place(browser: Browser) -> None:
         failed = Finding(Status.FAIL, "disk", "Disk 2 is full.", remedy=Remedy("Free it.", ("df",)))
         results[3] = result("storage.capacity", *results[3].findings, failed)
         shown = whole_report(*results)
-        web.show(shown)
-        time.sleep(0.2)
+        web.serve(shown)
         page.clock.run_for(13_000)
         expect(page).to_have_title(re.compile("^2 checks failed"))
         assert page.locator("#headline").inner_text().startswith("2 checks failed")
@@ -88,8 +86,7 @@ def test_it_updates_itself_and_keeps_its_place(browser: Browser) -> None:
         assert abs(page.evaluate("scrollY") - before) < 400  # a step more stands above
         assert page.get_by_role("button", name="Copy the commands").count() == 2
 
-        web.show(whole_report(*results[4:]))
-        time.sleep(0.2)
+        web.serve(whole_report(*results[4:]))
         page.clock.run_for(13_000)
         expect(page).to_have_title(re.compile("^All is well"))
         assert page.locator("#steps article").count() == 0

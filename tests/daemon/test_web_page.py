@@ -88,6 +88,17 @@ def test_what_has_not_run_yet_has_its_row() -> None:
 
 def test_a_sparkline_is_told_in_words() -> None:
     assert "Last 24 runs: 3 failed and 21 passed; 20 ms to 520 ms" in rendered(sixty_checks())
+    once = result("a.b", Finding(Status.PASS, "it", "Fine."), runs=1)
+    assert re.search(r'"Last run: passed; [0-9]+ ms"', rendered(whole_report(once)))
+
+
+def test_a_sparkline_of_a_duration_beyond_all_measure() -> None:
+    once = result("a.b", Finding(Status.PASS, "it", "Fine."), runs=1)
+    assert once.schedule
+    (run,) = once.schedule.history
+    endless = structs.replace(run, duration_seconds=1e308)
+    schedule = structs.replace(once.schedule, history=(run, endless))
+    assert "2 passed" in rendered(whole_report(structs.replace(once, schedule=schedule)))
 
 
 # --- Over HTTP, without JavaScript ----------------------------------------------------------------

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gzip
 import signal
 import socket
 import threading
 import time
-from types import SimpleNamespace
 
 import httpx
+import psutil
 import pytest
 
 from biostudio_doctor.daemon.messages import Reloaded
-from biostudio_doctor.daemon.web.protocol import Guard
 from tests.lab.scraping import crowd, descriptors
+from tests.lab.servers import listens
+from tests.lab.timing import PATIENCE, wait_until, within
 from tests.lab.web_process import WebProcess, asked, sixty_checks
 
 
 def test_silent_connections_hold_nobody_up_and_are_ended() -> None:
-    patched = "import biostudio_doctor.daemon.web.protocol as p; p.HEAD_TIMEOUT = 2\n"
+    patched = "import biostudio_doctor.daemon.web.protocol as p; p.HEAD_TIMEOUT = 5\n"
     with WebProcess(before=patched) as web, contextlib.ExitStack() as stack:
         web.show(sixty_checks())
         web.wait_for()
@@ -31,21 +31,23 @@ def test_silent_connections_hold_nobody_up_and_are_ended() -> None:
         ]
         slow = stack.enter_context(socket.create_connection(("127.0.0.1", web.port)))
         slow.sendall(b"GET /metrics HTTP/1.1\r\n")
-        until = time.monotonic() + 4
-        ended = False
         longest = 0.0
-        while time.monotonic() < until:
+
+        def ended() -> bool:
+            nonlocal longest
             begun = time.monotonic()
             assert httpx.get(f"{web.url}/metrics").status_code == 200
             longest = max(longest, time.monotonic() - begun)
             try:
                 slow.sendall(b"x-more: 1\r\n")
             except ConnectionError:
-                ended = True
-        assert longest < 1
-        assert ended
+                return True
+            return False
+
+        wait_until(ended)
+        assert longest < 4
         for sock in silent:
-            sock.settimeout(1)
+            sock.settimeout(PATIENCE)
             with contextlib.suppress(ConnectionResetError):
                 assert sock.recv(1) == b""
 
@@ -69,8 +71,8 @@ def test_where_connections_run_out_the_idlest_makes_room() -> None:
         web.show(sixty_checks())
         web.wait_for()
         for _ in range(200):
-            stack.enter_context(socket.create_connection(("127.0.0.1", web.port)))
-        time.sleep(0.2)
+            idle = stack.enter_context(socket.create_connection(("127.0.0.1", web.port)))
+            idle.sendall(b"G")  # or the kernel would not show it for a while
         for _ in range(5):
             assert httpx.get(f"{web.url}/metrics").status_code == 200
 
@@ -86,7 +88,7 @@ def test_a_head_has_its_size(web: WebProcess, size: int) -> None:
 
 def test_a_head_that_never_ends_is_not_kept(web: WebProcess) -> None:
     before = web.resident
-    with socket.create_connection(("127.0.0.1", web.port), 3) as sock:
+    with socket.create_connection(("127.0.0.1", web.port), PATIENCE) as sock:
         with contextlib.suppress(ConnectionError):
             sock.sendall(b"GET / HTTP/1.1\r\nx: ")
             for _ in range(50):
@@ -104,9 +106,8 @@ def test_a_head_of_many_requests_is_not_large(web: WebProcess) -> None:
 
 def test_a_body_is_not_waited_for(web: WebProcess) -> None:
     head = b"GET /readyz HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000000\r\n\r\nsome"
-    begun = time.monotonic()
-    assert asked(web.port, head).startswith(b"HTTP/1.1 200 ")
-    assert time.monotonic() - begun < 2
+    with within(1):
+        assert asked(web.port, head).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize("data", [b"\x16\x03\x01\x02\x00\x01", b"GET\r\n\r\n", b"\0" * 5000])
@@ -126,9 +127,15 @@ def test_who_does_not_read_is_ended() -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.connect(("127.0.0.1", web.port))
         sock.sendall(b"GET /api/v1/report HTTP/1.1\r\nhost: localhost\r\n\r\n" * 100)
-        time.sleep(3)
+        server = psutil.Process(web.process.pid)
+
+        def connected() -> bool:
+            return "ESTABLISHED" in {one.status for one in server.net_connections("tcp")}
+
+        wait_until(connected)
+        wait_until(lambda: not connected())
         received = 0
-        sock.settimeout(2)
+        sock.settimeout(PATIENCE)
         with contextlib.suppress(ConnectionResetError):
             while chunk := sock.recv(65536):
                 received += len(chunk)
@@ -142,22 +149,6 @@ def test_two_thousand_scrapes_at_once(web: WebProcess) -> None:
         answers = [answer for answer, _ in crowd(web.port, 2000)]
     assert {answer[:12] for answer in answers} == {b"HTTP/1.1 200"}
     gzip.decompress(answers[-1].partition(b"\r\n\r\n")[2])
-
-
-def test_a_crowd_of_newcomers_is_heard_in_turns_and_in_order() -> None:
-    heard: list[bytes] = []
-    said = [bytes([number]) for number in range(20)]
-
-    async def crowd() -> None:
-        guard = Guard(1000)
-        for one in said:
-            guard.queue(SimpleNamespace(heard=heard.append), one)  # type: ignore[arg-type]
-        await asyncio.sleep(0)
-        assert 0 < len(heard) < len(said), "others have their turn meanwhile"
-        await asyncio.sleep(0.1)
-
-    asyncio.run(crowd())
-    assert heard == said
 
 
 def test_memory_does_not_grow_with_scrapes() -> None:
@@ -193,30 +184,30 @@ def test_at_sigterm_answers_are_given_first() -> None:
         web.wait_for()
         answers: list[httpx.Response] = []
         thread = threading.Thread(
-            target=lambda: answers.append(httpx.post(f"{web.url}/-/reload", timeout=5))
+            target=lambda: answers.append(httpx.post(f"{web.url}/-/reload", timeout=60))
         )
         thread.start()
         assert web.asked_to_reload()
-        begun = time.monotonic()
-        web.process.send_signal(signal.SIGTERM)
-        time.sleep(0.4)
-        with socket.socket() as late:
-            assert late.connect_ex(("127.0.0.1", web.port)) != 0
-        web.tell(Reloaded())
-        thread.join()
-        assert web.process.wait(timeout=2) == 0
-        assert time.monotonic() - begun < 1.5
+        with within(1.5):
+            web.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: not listens(web.port), "closed to newcomers")
+            web.tell(Reloaded())
+            thread.join()
+            assert web.process.wait(PATIENCE) == 0
         assert answers[0].status_code == 200
 
 
 def test_at_sigterm_it_waits_for_nobody_longer_than_it_may() -> None:
-    with WebProcess() as web, socket.create_connection(("127.0.0.1", web.port)) as sock:
+    patient = "import biostudio_doctor.daemon.web.app as a; a.RELOAD_PATIENCE = 60\n"
+    with (
+        WebProcess(before=patient) as web,
+        socket.create_connection(("127.0.0.1", web.port)) as sock,
+    ):
         sock.sendall(b"POST /-/reload HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert web.asked_to_reload()
-        begun = time.monotonic()
-        web.process.send_signal(signal.SIGTERM)
-        assert web.process.wait(timeout=3) == 0
-        assert time.monotonic() - begun < 1.6
+        with within(1.6):
+            web.process.send_signal(signal.SIGTERM)
+            assert web.process.wait(PATIENCE) == 0
 
 
 def test_at_sigterm_it_waits_for_no_thread() -> None:
@@ -224,16 +215,15 @@ def test_at_sigterm_it_waits_for_no_thread() -> None:
 import asyncio, time
 from biostudio_doctor.daemon.web.app import App
 async def ready(self, request):
-    await asyncio.get_running_loop().run_in_executor(None, time.sleep, 20)
+    await asyncio.get_running_loop().run_in_executor(None, time.sleep, 60)
 App._ready = ready
 """
     with WebProcess(before=stuck) as web, socket.create_connection(("127.0.0.1", web.port)) as sock:
         sock.sendall(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n")
         time.sleep(0.3)
-        begun = time.monotonic()
-        web.process.send_signal(signal.SIGTERM)
-        assert web.process.wait(timeout=5) == 0
-        assert time.monotonic() - begun < 1.6
+        with within(1.6):
+            web.process.send_signal(signal.SIGTERM)
+            assert web.process.wait(PATIENCE) == 0
 
 
 def test_a_port_that_is_taken_is_one_line(web: WebProcess) -> None:
@@ -241,4 +231,4 @@ def test_a_port_that_is_taken_is_one_line(web: WebProcess) -> None:
         pytest.raises(AssertionError, match=r"daemon\.listen.*Address already in use"),
         WebProcess(listen=f"127.0.0.1:{web.port}") as second,
     ):
-        second.process.wait(5)
+        second.process.wait(PATIENCE)

@@ -14,6 +14,7 @@ from typing import Any
 
 import bcrypt
 import httpx
+import psutil
 import pytest
 import trustme
 import yaml
@@ -23,6 +24,7 @@ from hypothesis import strategies as st
 from biostudio_doctor.daemon.messages import Reloaded
 from biostudio_doctor.daemon.web import access, security
 from biostudio_doctor.errors import ConfigError
+from tests.lab.timing import PATIENCE, wait_until
 from tests.lab.web_process import WebProcess, sixty_checks
 
 PASSWORD = secrets.token_hex(16)
@@ -98,11 +100,12 @@ def test_a_file_that_is_being_written_opens_nothing(tmp_path: Path, content: str
         web.show(sixty_checks())
         web.wait_for(auth=("alice", PASSWORD))
         path.write_text(content)
-        begun = time.monotonic()
-        while "is empty" not in web.log and time.monotonic() - begun < 10:
+
+        def told() -> bool:
             assert httpx.get(f"{web.url}/metrics").status_code == 401
-            time.sleep(0.05)
-        assert "is empty" in web.log
+            return "is empty" in web.log
+
+        wait_until(told)
         assert httpx.get(f"{web.url}/metrics").status_code == 401
     path.write_text("{}")
     assert security.load(str(path)) == security.WebConfig()
@@ -113,10 +116,11 @@ def test_a_right_password_is_verified_once(tmp_path: Path) -> None:
     with WebProcess(web_config=written(tmp_path, basic_auth_users=users)) as web:
         web.show(sixty_checks())
         web.wait_for(auth=("alice", PASSWORD))
-        begun = time.monotonic()
+        before = psutil.Process(web.process.pid).cpu_times().user
         with httpx.Client(auth=("alice", PASSWORD)) as client:
             assert {client.get(f"{web.url}/metrics").status_code for _ in range(50)} == {200}
-        assert time.monotonic() - begun < 1.5  # 50 verifications take 5 s and more
+        spent = psutil.Process(web.process.pid).cpu_times().user - before
+        assert spent < 1.5  # 50 verifications take 5 s and more
 
 
 def test_guessing_passwords_holds_nobody_up(tmp_path: Path) -> None:
@@ -127,15 +131,14 @@ def test_guessing_passwords_holds_nobody_up(tmp_path: Path) -> None:
 
         def guess(number: int) -> int:
             url = f"{web.url}/metrics"
-            return httpx.get(url, auth=("alice", f"guess {number}"), timeout=30).status_code
+            return httpx.get(url, auth=("alice", f"guess {number}"), timeout=60).status_code
 
         with ThreadPoolExecutor(40) as threads:
-            guesses = threads.map(guess, range(40))
+            guesses = [threads.submit(guess, number) for number in range(40)]
             time.sleep(0.2)
-            begun = time.monotonic()
             assert httpx.get(f"{web.url}/metrics", auth=("alice", PASSWORD)).status_code == 200
-            assert time.monotonic() - begun < 3
-            assert set(guesses) <= {401, 429}
+            assert not all(one.done() for one in guesses)
+            assert {one.result() for one in guesses} <= {401, 429}
 
 
 def test_a_changed_password_is_heeded_and_a_broken_file_is_not(tmp_path: Path) -> None:
@@ -143,20 +146,26 @@ def test_a_changed_password_is_heeded_and_a_broken_file_is_not(tmp_path: Path) -
     with WebProcess(web_config=path) as web:
         web.show(sixty_checks())
         web.wait_for(auth=("alice", PASSWORD))
+
+        def in_force(value: str, password: str) -> bool:
+            scraped = web.wait_for(auth=("alice", password)).text
+            return f"\nbiostudio_doctor_web_config_in_force {value}\n" in scraped
+
         Path(path).write_text("basic_auth_users: [")
-        time.sleep(2.5)
+        wait_until(lambda: "is no valid YAML: line 1" in web.log)
         assert httpx.get(f"{web.url}/metrics").status_code == 401
         assert httpx.get(f"{web.url}/metrics", auth=("alice", PASSWORD)).status_code == 200
         assert web.log.count("is no valid YAML: line 1") == 1
+        wait_until(lambda: in_force("0.0", PASSWORD))
         with ThreadPoolExecutor(1) as thread:
             asked = thread.submit(
-                httpx.post, f"{web.url}/-/reload", auth=("alice", PASSWORD), timeout=5
+                httpx.post, f"{web.url}/-/reload", auth=("alice", PASSWORD), timeout=60
             )
             assert web.asked_to_reload(Reloaded())
             assert asked.result().status_code == 400
             assert "is no valid YAML" in asked.result().text
         written(tmp_path, basic_auth_users={"alice": hashed("another")})
-        web.wait_for(auth=("alice", "another"))
+        wait_until(lambda: in_force("1.0", "another"))
         assert httpx.get(f"{web.url}/metrics", auth=("alice", PASSWORD)).status_code == 401
 
 
@@ -174,16 +183,12 @@ def test_tls_and_a_renewed_certificate(tls: Tls, tmp_path: Path) -> None:
 
         before = serial()
         tls.issue()
-        deadline = time.monotonic() + 6
-        while serial() == before:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until(lambda: serial() != before, "the new certificate")
         assert httpx.get(url, verify=tls.trusting()).status_code == 200
         assert kept.get(url).status_code == 200  # this connection has seen nothing of it
         (tmp_path / "tls.crt").write_text("no certificate")
-        time.sleep(2.5)
+        wait_until(lambda: "cert_file: cannot be used" in web.log)
         assert httpx.get(url, verify=tls.trusting()).status_code == 200
-        assert "cert_file: cannot be used" in web.log
         kept.close()
 
 
@@ -213,15 +218,15 @@ def test_client_certificates(tls: Tls, tmp_path: Path) -> None:
 
 def test_silent_connections_do_not_keep_tls_from_others(tls: Tls, tmp_path: Path) -> None:
     path = written(tmp_path, tls_server_config=tls.settings)
-    patched = "import biostudio_doctor.daemon.web.server as s; s._HANDSHAKE = 1\n"
+    patched = "import biostudio_doctor.daemon.web.door as d; d._HANDSHAKE = 5\n"
     with WebProcess(before=patched, web_config=path) as web, contextlib.ExitStack() as stack:
         web.show(sixty_checks())
         silent = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", web.port), 3))
+            stack.enter_context(socket.create_connection(("127.0.0.1", web.port), PATIENCE))
             for _ in range(100)
         ]
         url = f"https://127.0.0.1:{web.port}/readyz"
-        assert httpx.get(url, verify=tls.trusting(), timeout=1).status_code in (200, 503)
+        assert httpx.get(url, verify=tls.trusting(), timeout=4).status_code in (200, 503)
         for sock in silent:
             with contextlib.suppress(ConnectionResetError):
                 assert sock.recv(1) == b""

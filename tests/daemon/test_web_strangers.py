@@ -61,6 +61,15 @@ def test_a_name_that_was_led_here_reloads_nothing(web: WebProcess) -> None:
     assert not web.asked_to_reload(patience=0.3)
 
 
+@pytest.mark.parametrize("path", ["/", "/metrics"])
+@pytest.mark.parametrize("hosts", [("localhost", "evil.example"), ("evil.example", "localhost")])
+def test_a_second_name_does_not_hide_the_first(
+    web: WebProcess, hosts: tuple[str, str], path: str
+) -> None:
+    head = f"GET {path} HTTP/1.1\r\nhost: {hosts[0]}\r\nhost: {hosts[1]}\r\nconnection: close\r\n"
+    assert asked(web.port, f"{head}\r\n".encode()).startswith(b"HTTP/1.1 421 ")
+
+
 def test_health_is_told_by_any_name(web: WebProcess) -> None:
     for host in ("evil.example", "balancer"):
         assert httpx.get(f"{web.url}/healthz", headers={"host": host}).status_code == 200

@@ -213,6 +213,17 @@ def test_a_check_that_waits_for_its_first_run() -> None:
         assert not of_name(found, f"check_{absent}")
 
 
+def test_what_was_not_asked_took_no_time() -> None:
+    """Its import may have, and until it is asked its own timeout need not be known."""
+    schedule = Schedule(interval_seconds=300, timeout_seconds=10, runs=1)
+    skipped = Finding(Status.SKIP, "x", "Not asked.", cause="scope.not-asked")
+    left_out = made("lab.check", skipped, duration_seconds=0.004, schedule=schedule)
+    found = series(report(results=(left_out,)))
+    assert not of_name(found, "check_duration_seconds")
+    assert not of_name(found, "check_timeout_seconds")
+    assert of_name(found, "check_interval_seconds")
+
+
 def test_how_a_check_runs() -> None:
     schedule = Schedule(
         interval_seconds=60, timeout_seconds=10, runs=7, failures=2, last_run=NOW,

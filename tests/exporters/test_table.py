@@ -70,6 +70,12 @@ def test_findings_with_one_remedy_are_one_step() -> None:
     assert "1. FAIL lab.check: 2 findings\n   - a is blocked.\n   - b is blocked." in shown
 
 
+def test_what_several_findings_say_alike_is_said_once() -> None:
+    missing = Finding(Status.ERROR, "x", "The file is missing.", remedy=Remedy("Write it."))
+    shown = render(several(a_b=missing, c_d=missing), Style())
+    assert "1. ERROR a.b, c.d: The file is missing.\n   Write it." in shown
+
+
 def several(**findings: Finding) -> Report:
     """A report of several checks with one finding each."""
     results = [
@@ -107,6 +113,12 @@ def test_findings_without_a_remedy_are_a_step_for_each_check() -> None:
     assert "2. ERROR c.d: " in shown
 
 
+def test_the_checks_of_a_family_stand_together() -> None:
+    well = Finding(Status.PASS, "x", "All is well.")
+    shown = render(several(ports_a=well, gpu_b=well, ports_c=well), Style())
+    assert re.findall(r"^pass +([a-z.]+)", shown, re.MULTILINE) == ["ports.a", "ports.c", "gpu.b"]
+
+
 def test_checks_that_were_not_asked_are_named_together() -> None:
     phase = "Not asked: it is asked in the phase running, and this one is preinstall."
     asked = Finding(Status.PASS, "x", "All is well.")
@@ -121,10 +133,17 @@ def test_checks_that_were_not_asked_are_named_together() -> None:
     table, _, below = shown.partition("Not asked:\n")
     assert "It has no GPU." in table
     assert "phase running" not in table
-    assert "- ports.peers: nothing is configured for it; `biostudio-doctor explain ID`" in below
+    assert (
+        "- ports.peers: nothing is configured for it; `biostudio-doctor check ID` tells how"
+        in below
+    )
     assert "- services.*, exposure.lan: is asked in the phase running" in below
     # who asks for nothing else is answered in full
-    assert "No database is named." in render(several(ports_peers=not_configured), Style())
+    none = render(several(services_app=not_asked, services_job=not_asked), Style(width=200))
+    assert "STATUS" not in none and "- services.*: is asked in the phase running" in none
+    name_it = structs.replace(not_configured, remedy=Remedy("Name one as `peers`."))
+    alone = render(several(ports_peers=name_it, ports_more=name_it), Style())
+    assert "No database is named." in alone and "\n- ports.*: Name one as `peers`.\n" in alone
 
 
 def test_the_verdict_of_a_running_installation() -> None:
@@ -186,12 +205,14 @@ def spoken_for(name: str, status: Status = Status.FAIL, cause: str = "tcp.droppe
     return Finding(status, name, f"{name} cannot be reached: {LONG}".strip(), cause=cause)
 
 
-def test_findings_with_a_diagnosis_take_one_line_each_and_no_step() -> None:
+def test_findings_with_a_diagnosis_share_a_row_for_each_status_and_have_no_step() -> None:
     hosts = [spoken_for(f"{name}.lab", status) for name, status in
-             (("a", Status.FAIL), ("b", Status.WARN))]  # fmt: skip
+             (("a", Status.FAIL), ("b", Status.WARN), ("c", Status.FAIL))]  # fmt: skip
     shown = render(made(DIAGNOSIS, *hosts), Style(width=80))
     table, _, steps = shown.partition("What to do next")
-    assert table.count("- a.lab (tcp.dropped)\n") == table.count("- b.lab (tcp.dropped)\n") == 1
+    assert re.findall(r"^(\w*) +(- .*)", table, re.MULTILINE) == [
+        ("fail", "- a.lab, c.lab (tcp.dropped)"), ("warn", "- b.lab (tcp.dropped)"),
+    ]  # fmt: skip
     assert "cannot be reached" not in table
     assert re.findall(r"^\d\. .*", steps, re.MULTILINE) == [
         "1. FAIL lab.check: A firewall drops it."

@@ -3,6 +3,7 @@
 server.py     its life: listens, answers, ends
 link.py       the pair of sockets to the supervisor
 state.py      what it was last told
+door.py       where they come in, and scrapes are answered
 protocol.py   connections that cost no more than they should
 security.py   web-config.yml: TLS and logins
 access.py     who may ask for what

@@ -35,7 +35,7 @@ class App:
         """`heed` reads web-config.yml again, and says what is wrong with it, or ''."""
         self._state = state
         self._heed = heed
-        self._metrics = {exporter: Metrics(exporter) for exporter in metrics.TYPES}
+        self._metrics = {exporter: Metrics(exporter, state) for exporter in metrics.TYPES}
         self._report: tuple[Snapshot, bytes] | None = None
 
     def starlette(self) -> Starlette:

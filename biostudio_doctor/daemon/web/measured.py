@@ -38,6 +38,8 @@ _HELP: dict[str, tuple[str, tuple[str, ...]]] = {
     "probe_dns_authority_rrs": ("Records in the authority section.", ()),
     "probe_dns_additional_rrs": ("Records in the additional section.", ()),
     "probe_dns_query_succeeded": ("Whether an answer came, of whatever kind.", ()),
+    "probe_icmp_duration_seconds": ("Seconds by phase of the echo request.", ("phase",)),
+    "probe_icmp_reply_hop_limit": ("The hop limit (TTL) that the answer came with.", ()),
     "biostudio_target_failure_info": ("Where and why the probe failed.", ("phase", "reason")),
 }
 

@@ -13,6 +13,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 from biostudio_doctor import registry
 from biostudio_doctor.daemon.messages import Snapshot
+from biostudio_doctor.daemon.web.state import State
 from biostudio_doctor.exporter import Style
 from biostudio_doctor.model import Report
 
@@ -29,8 +30,9 @@ _log = logging.getLogger("web.metrics")  # its name is the event's
 class Metrics:
     """The pages of one exporter."""
 
-    def __init__(self, exporter: str) -> None:
+    def __init__(self, exporter: str, state: State) -> None:
         self._exporter = exporter
+        self._state = state
         self._succeeded = True
         self._process = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self._process)
@@ -60,11 +62,16 @@ class Metrics:
         return self._pages[compressed]
 
     def collect(self) -> Iterator[Metric]:
-        """Whether the exporter could do its work, in the figures of this process."""
+        """What only this process knows of itself, among its figures."""
         yield GaugeMetricFamily(
             "biostudio_doctor_exporter_success",
             "Whether the metrics of the checks could be made from the last results.",
             value=self._succeeded,
+        )
+        yield GaugeMetricFamily(
+            "biostudio_doctor_web_config_in_force",
+            "1 if TLS and logins are as web_config says, 0 if it is wrong and they stay as before.",
+            value=not self._state.web_config_problem,
         )
 
     def _compressed(self) -> bytes:
@@ -94,23 +101,30 @@ class Metrics:
 @functools.lru_cache(64)
 def choose(accept: str) -> str:
     """The exporter for a header Accept of HTTP (RFC 9110, 12.5.1): OpenMetrics only by name."""
-    quality = {"application/openmetrics-text": 0.0, "text/plain": 0.0, "*/*": 0.0}
-    for one in accept[:1000].lower().split(","):
-        kind, *parameters = (part.strip() for part in one.split(";"))
-        if kind in quality:
-            quality[kind] = max(quality[kind], _quality(parameters))
-    wanted, plain, any_kind = quality.values()
-    return "openmetrics" if wanted and wanted >= max(plain, any_kind) else "prometheus"
+    qualities = _qualities(accept)
+    wanted = qualities.get("application/openmetrics-text", 0.0)
+    plain = _first(qualities, "text/plain", "text/*", "*/*")
+    return "openmetrics" if wanted and wanted >= plain else "prometheus"
 
 
 @functools.lru_cache(64)
 def takes_gzip(accept_encoding: str) -> bool:
     """Whether a header Accept-Encoding of HTTP (RFC 9110, 12.5.3) allows gzip."""
-    for one in accept_encoding[:1000].lower().split(","):
-        coding, *parameters = (part.strip() for part in one.split(";"))
-        if coding in ("gzip", "*"):
-            return _quality(parameters) > 0
-    return False
+    return _first(_qualities(accept_encoding), "gzip", "x-gzip", "*") > 0
+
+
+def _qualities(header: str) -> dict[str, float]:
+    """What a header names, each with its quality value."""
+    qualities: dict[str, float] = {}
+    for one in header[:1000].lower().split(","):
+        name, *parameters = (part.strip() for part in one.split(";"))
+        qualities[name] = max(qualities.get(name, 0.0), _quality(parameters))
+    return qualities
+
+
+def _first(qualities: dict[str, float], *names: str) -> float:
+    """The quality value of the first of these, the most specific, that is named; else 0."""
+    return next((qualities[name] for name in names if name in qualities), 0.0)
 
 
 def _quality(parameters: list[str]) -> float:

@@ -18,6 +18,7 @@ from anyio.streams.tls import TLSAttribute, TLSStream
 from biostudio_doctor.daemon.allow import host_of, place
 from biostudio_doctor.daemon.web.asking import Probe, Question
 from biostudio_doctor.daemon.web.asking_http import a_url, http_2xx
+from biostudio_doctor.daemon.web.asking_icmp import a_host, icmp
 from biostudio_doctor.daemon.web.measured import Measured
 from biostudio_doctor.probes import Failure, dns, tcp, tls
 from biostudio_doctor.probes.failures import ProbeError, failure
@@ -159,6 +160,7 @@ MODULES: dict[str, Module] = {
     "ssh_banner": Module(_a_port, _ssh_banner),
     "dns_udp": Module(_a_name_server, partial(_dns, over_tcp=False)),
     "dns_tcp": Module(_a_name_server, partial(_dns, over_tcp=True)),
+    "icmp": Module(a_host, icmp),
 }
 
 
@@ -169,7 +171,7 @@ async def run(module: Module, probe: Probe, seconds: float) -> Measured:
     try:
         with anyio.fail_after(seconds):
             succeeded = await module.ask(probe, seconds)
-    except (httpx.RemoteProtocolError, httpx.InvalidURL, httpx.CookieConflict):
+    except (httpx.RemoteProtocolError, httpx.InvalidURL, httpx.CookieConflict, UnicodeError):
         probe.measured.failure(Failure(probe.phase, "bad-response"))
     except Exception as error:  # httpx and the streams pass on whatever there is
         probe.measured.failure(failure(probe.phase, error))

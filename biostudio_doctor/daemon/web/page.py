@@ -130,7 +130,7 @@ def _sparkline(history: tuple[Run, ...]) -> Markup:
     longest = max(run.duration_seconds for run in runs) or 1.0
     paths: dict[str, list[str]] = {}
     for number, run in enumerate(runs, _SHOWN_RUNS - len(runs)):
-        height = max(2, round((_HEIGHT - 5) * run.duration_seconds / longest))
+        height = max(2, round((_HEIGHT - 5) * (run.duration_seconds / longest)))
         foot = 4 if run.status in (Status.FAIL, Status.ERROR) else 0
         bar = f"M{number * _BAR + 2} {_HEIGHT - 4 + foot}v-{height + foot}"
         paths.setdefault(run.status.value, []).append(bar)
@@ -145,13 +145,13 @@ def _sparkline(history: tuple[Run, ...]) -> Markup:
 
 def _told(runs: tuple[Run, ...]) -> str:
     """The sparkline in words."""
+    durations = [run.duration_seconds for run in runs]
+    took = " to ".join(dict.fromkeys(map(pages.duration, (min(durations), max(durations)))))
+    if len(runs) == 1:
+        return f"Last run: {steps.WORDS[runs[0].status]}; {took}"
     counts = [(steps.WORDS[one], sum(run.status is one for run in runs)) for one in SEVERITY]
     fates = text.listing(f"{count} {word}" for word, count in counts if count)
-    durations = [run.duration_seconds for run in runs]
-    return (
-        f"Last {text.number(len(runs), 'run')}: {fates}; "
-        f"{pages.duration(min(durations))} to {pages.duration(max(durations))}"
-    )
+    return f"Last {len(runs)} runs: {fates}; {took}"
 
 
 @functools.cache

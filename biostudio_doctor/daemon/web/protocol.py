@@ -2,18 +2,18 @@
 
 uvicorn waits for ever for a request's head, for the rest of a body, and for a reader that does not
 read. Here each of these has its time, a head its size, and where connections run out, the one that
-has kept us waiting longest makes room. Where thousands come at once, they queue up, and those who
-have kept their connection, as Prometheus does, pass them by. An answer that lies ready, as that to
-a scrape does, is given at once and in one piece, which makes the queue a third shorter.
+has kept us waiting longest makes room. An answer that lies ready, as that to a scrape does, is
+given at once and in one piece.
 """
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from biostudio_doctor.daemon.web.security import allows
 
@@ -24,8 +24,6 @@ Ready = Callable[[bytes, Pairs], tuple[Pairs, bytes] | None]
 HEAD_TIMEOUT = 10.0  # seconds from the first byte, or the connection, to the end of the head
 READ_TIMEOUT = 30.0  # seconds in which a peer reads nothing of what waits for it
 HEAD_LIMIT = 32 << 10  # bytes
-_TURN = 8  # newcomers who are heard before all others have their turn
-_QUEUED = 4096  # bytes of what a newcomer says; who says more at once is heard at once
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
@@ -39,7 +37,6 @@ class Guard:
         self.connections = connections  # at most
         self.heads: dict[GuardedProtocol, float] = {}  # -> since when
         self.readers: dict[GuardedProtocol, float] = {}
-        self._newcomers: deque[tuple[GuardedProtocol, bytes]] = deque()
 
     async def watch(self) -> None:
         """End, once a second, those whose time is over."""
@@ -52,19 +49,6 @@ class Guard:
                         break
                     del waiting[protocol]
                     protocol.transport.abort()
-
-    def queue(self, protocol: "GuardedProtocol", data: bytes) -> None:
-        """A newcomer has said something; it is heard soon, and says no more until then."""
-        if not self._newcomers:
-            asyncio.get_running_loop().call_soon(self._hear)
-        self._newcomers.append((protocol, data))
-
-    def _hear(self) -> None:
-        turn = [self._newcomers.popleft() for _ in range(min(_TURN, len(self._newcomers)))]
-        if self._newcomers:
-            asyncio.get_running_loop().call_soon(self._hear)
-        for protocol, data in turn:
-            protocol.heard(data)
 
     def make_room(self) -> None:
         """There are too many connections."""
@@ -86,7 +70,6 @@ class GuardedProtocol(HttpToolsProtocol):
         self._allowed_sans = allowed_sans
         self._is_answered = False  # the request that is being read, because its answer lay ready
         self._unfinished = 0  # bytes since the last whole head
-        self._newcomer = True  # until its first whole head
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A peer has come."""
@@ -119,19 +102,6 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a request, or of several."""
-        if self._newcomer and len(data) <= _QUEUED:
-            self.transport.pause_reading()
-            self.guard.queue(self, data)
-        else:
-            self._take(data)
-
-    def heard(self, data: bytes) -> None:
-        """It is this newcomer's turn."""
-        if not self.transport.is_closing():
-            self.transport.resume_reading()
-            self._take(data)
-
-    def _take(self, data: bytes) -> None:
         self._unfinished += len(data)
         super().data_received(data)
         if self in self.guard.heads and self._unfinished > HEAD_LIMIT:
@@ -145,19 +115,15 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is here. No request that we know has a body: what has one is the last."""
         self.guard.heads.pop(self, None)
-        self._unfinished, self._newcomer = 0, False
+        self._unfinished = 0
         if sum(len(name) + len(value) for name, value in self.headers) > HEAD_LIMIT:
             self._refuse_head()
             raise ValueError("too large")  # at which the parser stops
-        has_body = any(
-            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
-            for name, value in self.headers
-        )
-        self._is_answered = not has_body and self._answer_at_once()
+        self._is_answered = self._answer_at_once()
         if not self._is_answered:
             super().on_headers_complete()
-        if has_body:
-            self.cycle.keep_alive = False
+            if _has_body(self.headers):
+                self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """The whole request is here."""
@@ -171,21 +137,23 @@ class GuardedProtocol(HttpToolsProtocol):
         waiting = self.cycle is not None and not self.cycle.response_complete
         if waiting or self.flow.write_paused or self.transport.is_closing():
             return False
-        if self.parser.get_method() != b"GET":
-            return False
-        answer = self._ready(self.url, self.headers)
+        answer = at_once(self.parser, self.url, self.headers, self._ready, self.server_state)
         if answer is None:
             return False
-        headers, body = answer
-        stays = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
-        lines = [b"%b: %b\r\n" % each for each in (*self.server_state.default_headers, *headers)]
-        lines.append(b"content-length: %d\r\n" % len(body))
-        if not stays:
-            lines.append(b"connection: close\r\n")
-        self.transport.write(b"".join((b"HTTP/1.1 200 OK\r\n", *lines, b"\r\n", body)))
+        whole, stays = answer
+        self.transport.write(whole)
         if not stays:
             self.transport.close()
         return True
+
+    def go_on(self, rest: bytes, stays: bool) -> None:
+        """The first request was answered at the door, but for this rest."""
+        self.guard.heads.pop(self, None)
+        self.transport.write(rest)
+        if stays:
+            self.on_response_complete()
+        else:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """This is no request, or one that has been answered."""
@@ -200,3 +168,33 @@ class GuardedProtocol(HttpToolsProtocol):
         self.guard.heads.pop(self, None)
         self.transport.write(_TOO_LARGE)
         self.transport.close()
+
+
+def at_once(
+    parser: httptools.HttpRequestParser,
+    url: bytes,
+    headers: Pairs,
+    ready: Ready,
+    state: ServerState,
+    may_stay: bool = True,
+) -> tuple[bytes, bool] | None:
+    """The whole answer to this head if it lies ready, and whether the connection stays; or None."""
+    if parser.get_method() != b"GET" or _has_body(headers):
+        return None
+    answer = ready(url, headers)
+    if answer is None:
+        return None
+    told, body = answer
+    stays = may_stay and parser.should_keep_alive() and parser.get_http_version() != "1.0"
+    lines = [b"%b: %b\r\n" % each for each in (*state.default_headers, *told)]
+    lines.append(b"content-length: %d\r\n" % len(body))
+    if not stays:
+        lines.append(b"connection: close\r\n")
+    return b"".join((b"HTTP/1.1 200 OK\r\n", *lines, b"\r\n", body)), stays
+
+
+def _has_body(headers: Pairs) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in headers
+    )

@@ -234,8 +234,12 @@ def _read(file: Path, source: str, key: str = "") -> bytes:
 
 
 def _parse(content: bytes, path: str) -> Any:
-    import yaml
-
+    try:
+        import yaml
+    except ImportError:
+        raise ConfigError(
+            path, "", "cannot be read without PyYAML: pip install 'biostudio-doctor[daemon]'"
+        ) from None
     try:
         return yaml.safe_load(content)
     except RecursionError:

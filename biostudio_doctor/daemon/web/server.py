@@ -9,7 +9,6 @@ import os
 import resource
 import signal
 import socket
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from biostudio_doctor.daemon.messages import Listening, Snapshot, ToWeb
 from biostudio_doctor.daemon.web import security
 from biostudio_doctor.daemon.web.access import Access
 from biostudio_doctor.daemon.web.app import App
+from biostudio_doctor.daemon.web.door import Door
 from biostudio_doctor.daemon.web.link import Link
 from biostudio_doctor.daemon.web.protocol import Guard, GuardedProtocol
 from biostudio_doctor.daemon.web.state import State
@@ -31,14 +31,14 @@ _SPARE_FILES = 256  # descriptors that are no connections, but probes of /probe 
 _FEWEST = 64  # connections
 _CONNECTIONS = 8192  # at most
 _BACKLOG = 4096
-_ACCEPTED_AT_ONCE = 16  # before those who are here have their turn
 _KEEP_ALIVE = 75  # seconds: longer than most scrape intervals
 _DRAIN = 1.2  # seconds for answers under way when this process has to end
 _LAST_MOMENT = 1.4  # seconds after which it is gone in any case
 _TICK = 1.0  # seconds between the looks at the clock, for the header Date
-_HANDSHAKE = 5.0  # seconds for TLS
 #: Bytes of an answer that the kernel holds for a slow reader, so that it costs us no memory.
 _SEND_BUFFER = 256 << 10
+#: Seconds for which the kernel keeps to itself those who have come and say nothing.
+_SILENCE = 1
 _LOOK_AGAIN = 2.0  # seconds between two looks at the files of TLS and logins
 _log = logging.getLogger("web.config")  # its name is the event's
 
@@ -58,7 +58,10 @@ def serve(connection: socket.socket, config: DaemonConfig) -> None:
 
 def _listener(listen: str) -> socket.socket:
     sock = listening(listen, _BACKLOG)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)  # of what it accepts, too
+    # What it accepts has these, too. Without the second the end of an answer may come 40 ms late.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _SILENCE)
     sock.setblocking(False)
     return sock
 
@@ -69,7 +72,6 @@ class _Web:
     def __init__(self, config: DaemonConfig) -> None:
         self._config = config
         self._state = State()
-        self._problem = ""  # of web-config.yml, when it was read last
         self._heeding: asyncio.Task[str] | None = None
         self._settings = security.load(config.web_config)
         self._stamps = _stamps(self._settings, config.web_config)
@@ -79,7 +81,7 @@ class _Web:
         self._guard = Guard(_connections())
         self._server = _Server(self._access, self._guard, _listener(config.listen))
         self._server.allowed_sans = _allowed(self._settings)
-        self._server.tls = security.context(self._settings, config.web_config)
+        self._server.door.tls = security.context(self._settings, config.web_config)
 
     async def run(self, connection: socket.socket) -> None:
         """Until the end."""
@@ -112,25 +114,27 @@ class _Web:
     async def _heed(self) -> str:
         """Take web-config.yml and its files as they are now; what is wrong with them, or ''."""
         path = self._config.web_config
-        before, self._problem = self._problem, ""
+        before = self._state.web_config_problem
         self._stamps = _stamps(self._settings, path)
         try:
             settings = security.load(path)
             tls = security.context(settings, path)
         except ConfigError as error:
-            self._problem = f"{error}; logins and TLS stay as they were"
-            if self._problem != before:
-                _log.error("%s", self._problem)
-            return self._problem
+            problem = f"{error}; logins and TLS stay as they were"
+            if problem != before:
+                _log.error("%s", problem)
+            self._state.web_config_problem = problem
+            return problem
+        self._state.web_config_problem = ""
         self._settings, self._stamps = settings, _stamps(settings, path)
         self._access.configure(settings)
         self._server.allowed_sans = _allowed(settings)
-        await self._server.speak(tls)
+        self._server.door.tls = tls  # those who are here stay as they are
         return ""
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which may change its TLS while it serves, and ends in time."""
+    """uvicorn's server, which has a door of ours, and ends in time."""
 
     def __init__(self, app: Access, guard: Guard, sock: socket.socket) -> None:
         super().__init__(
@@ -152,10 +156,9 @@ class _Server(uvicorn.Server):
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL + 1)  # what matters, we log
         self._access = app
         self._guard = guard
-        self._socket = sock
-        self.tls: ssl.SSLContext | None = None
+        self.door = Door(sock, app.ready, self._protocol, self.server_state)
         self.allowed_sans: tuple[str, ...] = ()
-        self.servers: list[asyncio.Server] = []
+        self.servers: list[asyncio.Server] = []  # of uvicorn, which ends them
         self._ended = asyncio.Event()
 
     def end(self) -> None:
@@ -168,7 +171,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""
         await self.lifespan.startup()
-        await self._listen()
+        self.door.open()
         self.started = True
 
     async def main_loop(self) -> None:
@@ -177,28 +180,9 @@ class _Server(uvicorn.Server):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._ended.wait(), _TICK)
 
-    async def speak(self, tls: ssl.SSLContext | None) -> None:
-        """From now on, speak like this with whoever comes; those who are here stay."""
-        if not self.should_exit and (tls or self.tls):
-            self.tls = tls
-            await self._listen()
-
-    async def _listen(self) -> None:
-        server = await asyncio.get_running_loop().create_server(
-            self._protocol,
-            sock=self._socket.dup(),
-            backlog=_ACCEPTED_AT_ONCE,
-            ssl=self.tls,
-            ssl_handshake_timeout=_HANDSHAKE if self.tls else None,
-        )
-        self._socket.listen(_BACKLOG)  # which asyncio set to what it accepts at once
-        for old in self.servers:
-            old.close()
-        self.servers = [server]
-
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen no more, and wait for the answers under way."""
-        self._socket.close()
+        self.door.close()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager

@@ -19,6 +19,7 @@ class State:
     def __init__(self) -> None:
         self.snapshot: Snapshot | None = None
         self.link: Link | None = None
+        self.web_config_problem = ""  # when it was read last; what was before is in force then
         self._last_beat = time.monotonic()
 
     def hear(self, message: ToWeb) -> None:
