@@ -10,9 +10,18 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from msgspec import Struct, field
 
-from biostudio_doctor.config import PHASES, PLATFORMS, ROLES, Config, Settings
+from biostudio_doctor.config import Config, Settings
 from biostudio_doctor.host import Host
-from biostudio_doctor.model import Finding, Machine, Remedy, Scope, Table
+from biostudio_doctor.model import (
+    PHASES,
+    PLATFORMS,
+    ROLES,
+    Finding,
+    Machine,
+    Remedy,
+    Scope,
+    Table,
+)
 from biostudio_doctor.requirements import Requirements
 
 FactsT = TypeVar("FactsT")
@@ -23,7 +32,8 @@ OFFLINE = "needs the network, and --offline was given"
 
 def other_phase(phases: Iterable[str], scope: Scope) -> str:
     """Why a check of these phases is not asked."""
-    return f"is asked in the phase {' or '.join(phases)}, and this one is {scope.phase}"
+    wanted = " or ".join(phases)
+    return f"is asked in the phase {wanted} (--phase {wanted}), and this one is {scope.phase}"
 
 
 class ObservationError(Exception):

@@ -1,6 +1,15 @@
 """Endpoints as people write them: host:port, [IPv6]:port, or a URL such as https://host."""
 
-from typing import NamedTuple
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
+#: What precedes an @: the beginning of a URL or a share (//host/share), which is no user; and what
+#: is none at all, since it is in a path or a query.
+_START = r"\s*([A-Za-z][A-Za-z0-9+.-]*:)?//"
+_PATH = r"/(?!/)|(?i:https?)://[^:\s@/?#]+[/?#][^:\s]*$"
 
 #: How TLS begins by the scheme of a URL: the port without one, and what is said before TLS (a name
 #: of probes.starttls.PRELUDES). Ports are IANA's.
@@ -44,10 +53,37 @@ def private_suffix(name: str) -> str:
     return next((one for one in _PRIVATE if name == one or name.endswith(f".{one}")), "")
 
 
-def public(text: str) -> str:
-    """What may be shown of an endpoint: user and password before an @ are secret."""
-    scheme, separator, rest = text.rpartition("://")
-    return scheme + separator + rest.rpartition("@")[2]
+def without_user(text: str, instead: str = "") -> str:
+    """What may be shown of a URL or an endpoint: user and password before an @ are secret.
+
+    They end at the last @, since a password may have anything in it that somebody did not encode.
+    Only an @ that can end no password is left alone: one in a file's whole path, or beyond the host
+    of an http(s) URL without any other colon. What precedes the user is its scheme, and no more.
+    """
+    before, at, rest = text.rpartition("@")
+    if not at or re.match(_PATH, before):
+        return text
+    start = re.match(_START, before)
+    return (start[0] if start else "") + instead + rest
+
+
+def split_url(url: str) -> "SplitResult":
+    """A URL taken apart, its port understood, without user and password.
+
+    Raises:
+        ValueError: one line without what may be a password.
+    """
+    from urllib.parse import urlsplit
+
+    try:
+        whole, bare = urlsplit(url), urlsplit(without_user(url))
+        _ = bare.port
+    except ValueError:  # whose words repeat what may be a password
+        raise ValueError("its host or port cannot be one") from None
+    if whole.netloc.rpartition("@")[2] != bare.netloc:
+        problem = "before an @ in it stands '/', '?' or '#'"
+        raise ValueError(f"{problem}: write %2F, %3F, %23 in a password, and %40 in a path")
+    return bare
 
 
 def parse(text: str, default_port: int | None = None) -> Endpoint:
@@ -56,7 +92,7 @@ def parse(text: str, default_port: int | None = None) -> Endpoint:
     Raises:
         ValueError: one line that says what is wrong.
     """
-    place = public(text.strip())
+    place = without_user(text.strip())
     default = default_port
     if place.lower().startswith("https://"):
         place, default = place[len("https://") :].partition("/")[0], 443
@@ -109,7 +145,7 @@ def watched(text: str) -> Served:
     Raises:
         ValueError: one line that says what is wrong.
     """
-    scheme, separator, rest = public(text.strip()).partition("://")
+    scheme, separator, rest = without_user(text.strip()).partition("://")
     if not separator:
         return Served(parse(text))
     scheme = scheme.lower()
@@ -134,7 +170,17 @@ def check_watched(name: str) -> None:
             watched(name)
     except ValueError as error:
         hint = "name a file by its whole path (/path/tls.crt) and an endpoint as host:port"
-        raise ValueError(f"{public(name)!r}: {error}; {hint}") from None
+        raise ValueError(f"{without_user(name)!r}: {error}; {hint}") from None
+
+
+def check_address(text: str) -> None:
+    """Whether this is an IP address.
+
+    Raises:
+        ValueError: one line with the text, without user and password.
+    """
+    if not is_address(text):
+        raise ValueError(f"{without_user(text)!r} is no IP address")
 
 
 def check_host(name: str) -> None:
@@ -143,7 +189,7 @@ def check_host(name: str) -> None:
     Raises:
         ValueError: one line with the name, without user and password, and what is wrong with it.
     """
-    shown = repr(public(name))
+    shown = repr(without_user(name))
     if not name.strip():
         raise ValueError("expected a name or an IP address, not nothing")
     if "/" in name or "@" in name or any(character.isspace() for character in name):

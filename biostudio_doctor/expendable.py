@@ -61,20 +61,27 @@ class Expendable:
         self.kill()
 
     def kill(self) -> None:
-        """Kill it, and leave its pipe open for what it told before."""
+        """Kill it and the programs it runs, and leave its pipe open for what it told before."""
         if not self.gone():
+            self._kill_group()
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+                os.kill(self.pid, signal.SIGKILL)  # it may not have come to lead a group yet
 
     def gone(self) -> bool:
         """Whether nothing is left of the process."""
         if not self._reaped:
             try:
-                pid, self._status = os.waitpid(self.pid, os.WNOHANG)
-                self._reaped = pid == self.pid
+                if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                    self._kill_group()  # before its number can be another's
+                    self._status = os.waitpid(self.pid, 0)[1]
+                    self._reaped = True
             except ChildProcessError:  # whoever started us has them reaped by the kernel
                 self._reaped = True
         return self._reaped
+
+    def _kill_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
 
     def fate(self) -> str:
         """How the process ended by itself, in words; it is given a moment for that."""
@@ -115,7 +122,11 @@ def bury(processes: Iterable[Expendable], seconds: float) -> None:
 
 
 def _detach() -> None:
-    """In the child: leave interrupts to the parent, and the terminal alone, as plug-ins print."""
+    """In the child: leave interrupts to the parent, and the terminal alone, as plug-ins print.
+
+    It leads a group of its own, so that what it runs ends with it.
+    """
+    os.setsid()
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGHUP):
         if callable(signal.getsignal(number)):  # the parent's own
@@ -126,9 +137,8 @@ def _detach() -> None:
         os.dup2(null, descriptor)
 
 
-def accompany(threads: Iterable[threading.Thread]) -> bool:
+def accompany(threads: Iterable[threading.Thread], parent: int) -> bool:
     """In the child: wait for its threads as long as the parent lives; whether it still does."""
-    parent = os.getppid()
     for thread in threads:
         while thread.is_alive() and os.getppid() == parent:
             thread.join(_PARENT_POLL)

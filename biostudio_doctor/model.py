@@ -7,11 +7,19 @@ support bundle carries, and what the observing process hands to the one that pri
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 from msgspec import Meta, Struct, field
 
 SCHEMA_VERSION = "1.0"
+
+Role = Literal["all-in-one", "bioproxy", "biostudio"]
+Phase = Literal["preinstall", "running"]
+Platform = Literal["docker", "kubernetes"]
+
+ROLES: tuple[str, ...] = get_args(Role)
+PHASES: tuple[str, ...] = get_args(Phase)
+PLATFORMS: tuple[str, ...] = get_args(Platform)
 
 
 class Status(StrEnum):

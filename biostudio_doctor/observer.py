@@ -7,6 +7,7 @@ memory, so that it can be read although its process can no longer answer.
 """
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from biostudio_doctor import text
 from biostudio_doctor.check import Check, Context, ObservationError
 from biostudio_doctor.expendable import Activities, Expendable, accompany, tell
 from biostudio_doctor.host import Host
@@ -98,6 +100,7 @@ class _Worker:
     ) -> None:
         self._plan = plan
         self._plugins = plugins
+        self._parent = os.getpid()
         self._write_end = -1
         self._activities = activities
         self._lock = threading.Lock()
@@ -120,7 +123,8 @@ class _Worker:
                 run = threading.Thread(target=self._run, args=(index, plugin, context), daemon=True)
                 run.start()
                 threads.append(run)
-            accompany(threads)
+            if not accompany(threads, self._parent):
+                os.killpg(0, signal.SIGKILL)  # us, and the programs that are run for nobody now
         except BaseException as error:  # nothing leaves this process but messages
             for plugin in self._plugins:
                 self._send(Finished(_broken(plugin, error)))
@@ -235,7 +239,8 @@ def _reading_remedy(check: Check[Any], error: OSError) -> Remedy | None:
 
 def error_result(check_id: str, title: str, summary: str, remedy: Remedy | None = None) -> Result:
     """A check that gave no answer, as a result with one `error` finding."""
-    finding = Finding(Status.ERROR, check_id, summary, remedy=remedy or REPORT_IT)
+    told = text.printable(summary)  # which may name a file, and that in whatever encoding
+    finding = Finding(Status.ERROR, check_id, told, remedy=remedy or REPORT_IT)
     return Result(id=check_id, title=title, status=Status.ERROR, findings=(finding,))
 
 

@@ -141,8 +141,9 @@ def _hung(check_id: str, title: str, seconds: float, activity: str) -> Result:
         title,
         f"The check did not end within {seconds:g} s{where}, so it was abandoned.",
         remedy=Remedy(
-            "The other checks are not affected. See whether what it waits for hangs: a stale "
-            "network mount, a wedged driver or a service that does not answer.",
+            "The other checks are not affected. If it is only slow, give it more time: --timeout, "
+            "or timeout in the configuration. Otherwise see whether what it waits for hangs: a "
+            "stale network mount, a wedged driver or a service that does not answer.",
             ("ps -eo pid,stat,wchan:30,args | awk '$2 ~ /D/'",),
         ),
     )

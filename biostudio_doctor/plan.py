@@ -9,7 +9,7 @@ from biostudio_doctor import config as configuration
 from biostudio_doctor import registry, requirements
 from biostudio_doctor.check import Context
 from biostudio_doctor.config import Config, Settings
-from biostudio_doctor.errors import ConfigError
+from biostudio_doctor.errors import ConfigError, DoctorError
 from biostudio_doctor.host import Host
 from biostudio_doctor.model import Scope
 from biostudio_doctor.registry import Plugin
@@ -53,7 +53,11 @@ def make(
     """
     known = registry.find(registry.CHECKS)
     chosen = registry.select(known, patterns) if patterns else list(known)
-    left_out = registry.select(known, (*config.skip, *skip))
+    try:
+        left_out = registry.select(known, config.skip)
+    except DoctorError as error:
+        raise ConfigError(source, "skip", str(error)) from None
+    left_out += registry.select(known, skip)
     return Plan(
         plugins=tuple(known[name] for name in chosen if name not in left_out),
         settings=_settings(config.checks, known, source),

@@ -165,7 +165,7 @@ class Requirements:
         return [entry for entry in self if isinstance(entry, Endpoint)]
 
     def ports(self, role: str) -> list[Port]:
-        """The ports that a machine of this role serves (one of config.ROLES)."""
+        """The ports that a machine of this role serves (one of model.ROLES)."""
         ports = [entry for entry in self if isinstance(entry, Port)]
         return [port for port in ports if role in ("all-in-one", port.image)]
 

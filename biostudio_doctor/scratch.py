@@ -8,11 +8,12 @@ Another host's objects, a live run's, and whatever merely has a similar name are
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -98,14 +99,25 @@ def is_ours(name: str, data: bytes) -> bool:
     return bool(_understood(name)) and content(name).startswith(data)
 
 
-def names_in(directory: int | str) -> list[str]:
-    """The names in a directory, at most as many as are worth a look.
+def left_in(
+    directory: int, us: Owner, uids: Collection[int], before: str = ""
+) -> Iterator[tuple[str, os.stat_result]]:
+    """What ended runs of this host left in an open directory that belongs to one of `uids`.
+
+    Args:
+        before: with what such names begin, before what `Owner.new_name` gave.
 
     Raises:
-        OSError: if it cannot be read.
+        OSError: if the directory cannot be read.
     """
     with os.scandir(directory) as entries:
-        return [entry.name for entry, _ in zip(entries, range(_SCAN_LIMIT), strict=False)]
+        names = [entry.name for entry, _ in zip(entries, range(_SCAN_LIMIT), strict=False)]
+    ours = [name.removeprefix(before) for name in names if name.startswith(before)]
+    for name in us.abandoned(ours):
+        with contextlib.suppress(OSError):  # gone in the meantime, or not ours to remove
+            seen = os.stat(before + name, dir_fd=directory, follow_symlinks=False)
+            if seen.st_uid in uids:
+                yield before + name, seen
 
 
 def sweep(directory: str, us: Owner, uids: Collection[int]) -> int:
@@ -119,33 +131,26 @@ def sweep(directory: str, us: Owner, uids: Collection[int]) -> int:
     removed = 0
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        for name in us.abandoned(names_in(handle)):
-            try:
-                removed += _remove(handle, name, uids)
-            except OSError:  # gone in the meantime, or not ours to remove
-                continue
+        for name, seen in left_in(handle, us, uids):
+            if stat.S_ISREG(seen.st_mode) and seen.st_nlink == 1:
+                removed += _remove(handle, name, seen)
     finally:
         os.close(handle)
     return removed
 
 
-def _remove(directory: int, name: str, uids: Collection[int]) -> bool:
+def _remove(directory: int, name: str, seen: os.stat_result) -> bool:
     """Look into a file, close it, and then remove it: NFS would keep an open one by a new name."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    file = os.open(name, flags, dir_fd=directory)
-    try:
-        seen = os.fstat(file)
-        if not stat.S_ISREG(seen.st_mode) or seen.st_nlink != 1 or seen.st_uid not in uids:
-            return False
-        if not is_ours(name, os.read(file, len(content(name)) + 1)):
-            return False
-    finally:
-        os.close(file)
-    now = os.stat(name, dir_fd=directory, follow_symlinks=False)
-    if (now.st_dev, now.st_ino) != (seen.st_dev, seen.st_ino):
-        return False
-    os.unlink(name, dir_fd=directory)
-    return True
+    with contextlib.suppress(OSError):
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with open(os.open(name, flags, dir_fd=directory), "rb", buffering=0) as file:
+            same = os.path.samestat(seen, os.fstat(file.fileno()))
+            is_one = same and is_ours(name, file.read(len(content(name)) + 1))
+        now = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if is_one and os.path.samestat(seen, now):
+            os.unlink(name, dir_fd=directory)
+            return True
+    return False
 
 
 def _understood(name: str) -> re.Match[str] | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from biostudio_doctor.config import Secret
 from biostudio_doctor.host import Host
+from biostudio_doctor.text import changed_in
 
 _SIZE_LIMIT = 64 << 10
 _HIDDEN = "[hidden]"
@@ -60,25 +61,24 @@ def raw(secret: Secret, host: Host) -> bytes:
         raise SecretError(problem) from None
 
 
-def hide(text: str) -> str:
-    """The same text without any secret that was revealed in this process, in whatever form."""
+def hide(text: str, is_key: bool = False) -> str:
+    """The same text without any secret that was revealed in this process, in whatever form.
+
+    In a key of data no secret is looked for that is a mere word: it may be the name of a field.
+    """
     with _lock:
         known = sorted(_revealed, key=len, reverse=True)
     for value in known:
         word, forms = _forms(value)
-        text = word.sub(_HIDDEN, text) if word else text
+        text = word.sub(_HIDDEN, text) if word and not is_key else text
         for form in forms:
             text = text.replace(form, _HIDDEN)
     return text
 
 
 def hide_in(data: Any) -> Any:
-    """The same data (of lists, dicts and scalars) with all its texts hidden so; keys stay."""
-    if isinstance(data, str):
-        return hide(data)
-    if isinstance(data, dict):
-        return {key: hide_in(value) for key, value in data.items()}
-    return [hide_in(item) for item in data] if isinstance(data, list | tuple) else data
+    """The same data (of lists, dicts and scalars) with all its texts hidden so."""
+    return changed_in(data, hide, of_key=functools.partial(hide, is_key=True))
 
 
 @functools.lru_cache

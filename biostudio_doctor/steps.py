@@ -74,7 +74,7 @@ def unasked(result: Result) -> str:
         return ""
     (finding,) = result.findings
     if finding.cause == NOT_CONFIGURED:
-        return "nothing is configured for it; `biostudio-doctor explain ID` tells how"
+        return "nothing is configured for it; `biostudio-doctor check ID` tells how"
     said = finding.summary.removeprefix("Not asked: it ").removesuffix(".")
     return said if finding.cause == NOT_ASKED else ""
 

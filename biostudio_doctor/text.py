@@ -1,6 +1,7 @@
-"""Numbers and lists in words, the same everywhere."""
+"""Numbers and lists in words, the same everywhere; and texts within data."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 _DECIMAL = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 _BINARY = {
@@ -52,6 +53,26 @@ def listing(items: Iterable[object], conjunction: str = "and") -> str:
     """a, b and c."""
     *most, last = [str(item) for item in items] or [""]
     return f"{', '.join(most)} {conjunction} {last}" if most else last
+
+
+def changed_in(
+    data: Any, change: Callable[[str], str], of_key: Callable[[str], str] | None = None
+) -> Any:
+    """The same data (of lists, dicts and scalars) with all its texts changed, keys as well.
+
+    Keys are changed by `of_key` where these need something else.
+    """
+    if isinstance(data, str):
+        return change(data)
+    if isinstance(data, dict):
+        of_key = of_key or change
+        return {
+            of_key(key) if isinstance(key, str) else key: changed_in(value, change, of_key)
+            for key, value in data.items()
+        }
+    if isinstance(data, list | tuple):
+        return [changed_in(item, change, of_key) for item in data]
+    return data
 
 
 def _short(value: float) -> str:

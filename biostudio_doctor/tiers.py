@@ -15,11 +15,10 @@ from msgspec import Struct
 
 from biostudio_doctor import text
 from biostudio_doctor.check import Context
-from biostudio_doctor.config import ROLES
 from biostudio_doctor.host import Host
 from biostudio_doctor.host.mounts import NETWORK_TYPES
 from biostudio_doctor.host.places import Place, candidates, look_at
-from biostudio_doctor.model import Finding, Remedy, Status
+from biostudio_doctor.model import ROLES, Finding, Remedy, Status
 from biostudio_doctor.requirements import Quantity, Requirements
 
 #: Seconds for a file system to answer, if --timeout leaves as much.

@@ -22,7 +22,9 @@ _METRICS = """\
 The names and labels of these metrics are a public interface. There are four ways to them:
 
 - `/metrics` of `biostudio-doctor daemon`, in either format, with `process_*` of the process that
-  serves it and `biostudio_doctor_exporter_success`, which is 0 if no other metric could be made;
+  serves it, `biostudio_doctor_exporter_success`, which is 0 if no other metric could be made, and
+  `biostudio_doctor_web_config_in_force`, which is 0 if `daemon.web_config` is wrong, so that logins
+  and TLS stay as they were;
 - `check --output prometheus`, the text format 0.0.4 on standard output or in a file;
 - `check --output openmetrics`, the same in OpenMetrics 1.0;
 - `check --output textfile`, for the textfile collector of node_exporter, on hosts where no daemon

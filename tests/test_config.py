@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 from click.testing import CliRunner
@@ -69,7 +70,7 @@ def test_malformed_configuration(tmp_path: Path, text: str, said: str) -> None:
         plan.make(configuration.load(file), source=str(file))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
-    if "profile" not in text and "skip = ['" not in text:
+    if "profile" not in text:
         assert str(caught.value).startswith(f"{file}: ")
 
 
@@ -138,6 +139,22 @@ def test_services_and_data_sources_are_named_in_errors(text: str, said: str) -> 
         configuration.parse(text, "test.toml")
     assert said in str(raised.value)
     assert "canary-4711" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["domain = '{}'", "bioproxy = '{}'", "nodes = ['{}']", "peers = ['biostudio={}']",
+     "peers = ['{}']", "certificates = ['ftp://{}']", "[https]\npublic_addresses = ['{}']",
+     "[services]\naddress = '{}'", "[sso]\nproviders = ['okta={}']", "[sso]\nproviders = ['{}']",
+     "[sso]\nproviders = ['github={}']",
+     "[daemon.probe]\nallow = ['{}']"],
+)  # fmt: skip
+@pytest.mark.parametrize("url", ["https://me:{}@studio.lab:x", "https://me:12/{}@studio.lab/"])
+def test_an_address_with_a_password_is_refused_and_not_repeated(key: str, url: str) -> None:
+    secret = token_hex()
+    with pytest.raises(DoctorError) as raised:
+        configuration.parse(key.format(url.format(secret)), "test.toml")
+    assert secret not in str(raised.value)
 
 
 def test_init_never_overwrites(tmp_path: Path) -> None:

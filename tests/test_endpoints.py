@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biostudio_doctor.endpoints import check_watched, is_loopback, parse, public, watched
+from biostudio_doctor.endpoints import (
+    check_watched,
+    is_loopback,
+    parse,
+    split_url,
+    watched,
+    without_user,
+)
 
 
 @pytest.mark.parametrize(
@@ -20,6 +27,8 @@ from biostudio_doctor.endpoints import check_watched, is_loopback, parse, public
         ("HTTPS://studio.lab:4433/dashboard?x=1", "studio.lab", 4433),
         ("https://[::1]/", "::1", 443),
         ("admin:geheim@studio.lab:443", "studio.lab", 443),
+        ("https://admin:g://1@studio.lab", "studio.lab", 443),
+        ("https://studio.lab/a@b", "studio.lab", 443),
     ],
 )
 def test_understood(text: str, host: str, port: int) -> None:
@@ -76,9 +85,51 @@ def test_any_text(text: str) -> None:
     assert host and 0 < port < 65536
 
 
-def test_passwords_are_not_shown() -> None:
-    for text in ("admin:geheim@studio.lab:443", "https://admin:geh@eim@studio.lab/"):
-        assert "geh" not in public(text) and public(text).endswith(text.rpartition("@")[2])
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("admin:{}@studio.lab:443", "studio.lab:443"),
+        ("https://admin:{}@eim@studio.lab/", "https://studio.lab/"),
+        ("https://admin:{}/1?2#3@studio.lab/x", "https://studio.lab/x"),
+        ("https://admin:12/{}@studio.lab", "https://studio.lab"),
+        ("https://ad/min:{}@studio.lab", "https://studio.lab"),
+        ("https://admin:{}://1@studio.lab", "https://studio.lab"),
+        ("admin:{}://1@studio.lab", "studio.lab"),
+        ("admin://{}/1@studio.lab", "admin://studio.lab"),
+        ("https://{}@studio.lab", "https://studio.lab"),
+        (" https://admin:{}@[2001:db8::1]:port", " https://[2001:db8::1]:port"),
+        ("redis://:{}@cache.lab:6379/0", "redis://cache.lab:6379/0"),
+        ("postgresql://me:{}@one.lab:1,two.lab:2/db", "postgresql://one.lab:1,two.lab:2/db"),
+        ("amqp://me:{}@one.lab;amqp://me:{}@two.lab", "amqp://two.lab"),
+        ("host=/run user=me password=/{}/@x", "x"),
+        ("//me:{}@files.lab/share", "//files.lab/share"),
+        ("studio.lab:443", "studio.lab:443"),
+        # an @ that ends no user and password
+        ("https://studio.lab/a@b", "https://studio.lab/a@b"),
+        ("HTTPS://studio.lab?a=@b", "HTTPS://studio.lab?a=@b"),
+        ("/etc/ssl/a:b@studio.crt", "/etc/ssl/a:b@studio.crt"),
+    ],
+)
+def test_without_user(text: str, shown: str) -> None:
+    secret = token_hex()
+    assert without_user(text.replace("{}", secret)) == shown
+    assert without_user("https://me:x@studio.lab/", instead="...@") == "https://...@studio.lab/"
+
+
+_STARTS = ["", "https://", "HTTP://", "redis://", "postgresql+x://", "//", " https://"]
+_HOSTS = ["studio.lab", "[2001:db8::1]:443", "studio.lab:port/x?y#z", "one.lab:1,two.lab:2/db", ""]
+_PIECES = st.text() | st.lists(st.sampled_from(["://", *":/?#@ 12"])).map("".join)
+
+
+@given(
+    st.sampled_from(_STARTS),
+    _PIECES.filter(lambda user: not user.lstrip().startswith("/")),
+    st.tuples(_PIECES, _PIECES),
+    st.sampled_from(_HOSTS),
+)
+def test_no_password_survives(start: str, user: str, around: tuple[str, str], host: str) -> None:
+    shown = without_user(f"{start}{user}:{'geheim'.join(around)}@{host}")
+    assert "geheim" not in shown and shown.endswith(host)
 
 
 @pytest.mark.parametrize("name", ["/etc/ssl/studio.crt", "studio.lab:443", "https://studio.lab"])
@@ -113,3 +164,27 @@ def test_loopback(host: str, expected: bool) -> None:
 @given(st.text())
 def test_loopback_never_raises(host: str) -> None:
     is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("https://me:{}/1@studio.lab", "before an @"),
+        ("https://me:12/{}@studio.lab", "before an @"),
+        ("https://me:{}?@studio.lab", "before an @"),
+        ("https://me:{}#@studio.lab", "before an @"),
+        ("https://studio.lab:{}", "its host or port"),
+        ("https://me:{}@[::1", "its host or port"),
+    ],
+)
+def test_urls_that_programs_understand_otherwise(url: str, said: str) -> None:
+    secret = token_hex()
+    with pytest.raises(ValueError, match=said) as caught:
+        split_url(url.replace("{}", secret))
+    assert secret not in str(caught.value)
+
+
+def test_urls_are_taken_apart_without_user_and_password() -> None:
+    parts = split_url("https://me:%2Fx@[2001:db8::1]:8443/talk")
+    assert (parts.hostname, parts.port, parts.username) == ("2001:db8::1", 8443, None)
+    assert split_url("https://studio.lab/a@b").path == "/a@b"

@@ -91,7 +91,7 @@ def sources(config: Config, *, own: str, running: bool) -> tuple[Source, ...]:
     for one in config.certificates:
         given = CertificateSource(at=one) if isinstance(one, str) else one
         source = Source(
-            at=endpoints.public(given.at).strip(),
+            at=endpoints.without_user(given.at).strip(),
             key=given.key,
             password=given.password,
             server_name=given.server_name,

@@ -95,7 +95,7 @@ def _unreachable_remedy(name: str, failure: Failure) -> Remedy:
     endpoint, prelude = endpoints.watched(name)
     if failure.phase == "resolve":
         return Remedy(
-            "Correct the name in the list `certificates` of the configuration, or its entry in "
+            "Correct the name in the configuration (`certificates` or `domain`), or its entry in "
             "DNS or /etc/hosts.",
             (f"getent hosts {quote(endpoint.host)}",),
             as_root=False,

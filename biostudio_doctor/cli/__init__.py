@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import os
+import signal
 import sys
 
 import click
@@ -56,6 +57,7 @@ def main() -> None:
     Leaves without the interpreter's own clearing up, which costs a tenth of a whole run.
     """
     _settle_streams()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it hides how programs end
     gc.set_threshold(100_000)  # to look for garbage among what is being imported finds none
     code = _run()
     with contextlib.suppress(OSError):  # whoever read our output is gone

@@ -12,12 +12,13 @@ def list_checks() -> None:
     from tabulate import tabulate
 
     rows = []
-    for name, plugin in registry.find(registry.CHECKS).items():
+    for name, plugin in sorted(registry.find(registry.CHECKS).items()):
+        whose = "" if plugin.is_built_in else f" (of {plugin.package})"
         try:
-            rows.append([name, registry.load_check(plugin).title(), plugin.package])
+            rows.append([name, f"{registry.load_check(plugin).title()}{whose}"])
         except registry.PluginError as error:
-            rows.append([name, f"({error})", plugin.package])
-    click.echo(tabulate(rows, headers=["CHECK", "QUESTION", "PACKAGE"], disable_numparse=True))
+            rows.append([name, f"({error})"])
+    click.echo(tabulate(rows, headers=["CHECK", "QUESTION"], disable_numparse=True))
 
 
 @click.command()

@@ -12,6 +12,7 @@ import click
 from biostudio_doctor import config as configuration
 from biostudio_doctor import endpoints
 from biostudio_doctor.cli import options, terminal
+from biostudio_doctor.cli.lazy import Group
 from biostudio_doctor.config import Secret
 from biostudio_doctor.errors import DoctorError
 from biostudio_doctor.host import Host
@@ -25,7 +26,7 @@ _EXIT_CODES = {"wrong": 1, "unread": 2, "unreached": 3, "undetermined": 3, "fine
 _MOST = 1000  # targets
 
 
-@click.group()
+@click.group(cls=Group)
 def certificate() -> None:
     """Look closely at certificates."""
 
@@ -33,18 +34,11 @@ def certificate() -> None:
 @certificate.command()
 @click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
 @click.option("--name", metavar="NAME", help="The host that it must be for.")
-@click.option("--ca-file", metavar="FILE", help="PEM file of authorities to trust besides.")
+@options.CA_FILE
 @click.option(
     "--password-file", metavar="FILE", help="Holds the password of PKCS#12 files or of keys."
 )
-@click.option(
-    "--timeout",
-    type=float,
-    default=15,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long all of it may take.",
-)
+@options.TIMEOUT
 @options.TEXT_OR_JSON
 @options.NO_COLOR
 def inspect(
@@ -102,14 +96,14 @@ def _place(target: str) -> str:
         and (os.path.lexists(target) or target.startswith((".", "/", "~")))
     ):
         return os.path.abspath(os.path.expanduser(target))
+    shown = endpoints.without_user(target)
     try:
         endpoints.watched(target)
     except ValueError as error:
         raise DoctorError(
-            f"TARGET: {endpoints.public(target)!r}: there is no such file, and as an endpoint: "
-            f"{error}"
+            f"TARGET: {shown!r}: there is no such file, and as an endpoint: {error}"
         ) from None
-    return endpoints.public(target).strip()
+    return shown.strip()
 
 
 def _check_name(name: str) -> None:

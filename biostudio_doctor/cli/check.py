@@ -32,7 +32,7 @@ from biostudio_doctor.runner import Run, exit_code
     "--timeout",
     type=float,
     metavar="SECONDS",
-    help="How long any one check may take, instead of its own timeout.",
+    help="How long each check may take, instead of its own timeout: shorter or longer.",
 )
 @click.option(
     "--peer",

@@ -8,13 +8,14 @@ import msgspec
 
 from biostudio_doctor import config as configuration
 from biostudio_doctor import plan, reference
+from biostudio_doctor.cli.lazy import Group
 from biostudio_doctor.cli.terminal import write
 from biostudio_doctor.errors import DoctorError
 
 _FILE = click.argument("file", type=click.Path(path_type=Path), required=False, metavar="[FILE]")
 
 
-@click.group()
+@click.group(cls=Group)
 def config() -> None:
     """Make, check and show the configuration file."""
 
@@ -34,8 +35,10 @@ def init(file: Path | None) -> None:
 @_FILE
 def validate(file: Path | None) -> None:
     """Check FILE, or the installed configuration, without running anything."""
+    from biostudio_doctor.daemon.changes import refuse_unfit
+
     source = file or configuration.DEFAULT_FILE
-    plan.make(configuration.load(source), source=str(source))
+    refuse_unfit(plan.make(configuration.load(source), source=str(source)))
     click.echo(f"{source}: valid")
 
 

@@ -13,6 +13,7 @@ import click
 from biostudio_doctor import __version__, endpoints
 from biostudio_doctor import config as configuration
 from biostudio_doctor.cli import options, terminal
+from biostudio_doctor.cli.lazy import Group
 from biostudio_doctor.errors import DoctorError
 from biostudio_doctor.host import Host
 
@@ -25,22 +26,15 @@ _HTTPS_PORT = 443
 _EXIT_CODES = {True: 0, False: 1, None: 3}
 
 
-@click.group()
+@click.group(cls=Group)
 def egress() -> None:
     """Look closely at the way out to one host."""
 
 
 @egress.command()
 @click.argument("place", metavar="HOST[:PORT]")
-@click.option(
-    "--timeout",
-    type=float,
-    default=15,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long all of it may take.",
-)
-@click.option("--ca-file", metavar="FILE", help="PEM file of authorities to trust besides.")
+@options.TIMEOUT
+@options.CA_FILE
 @options.TEXT_OR_JSON
 @options.NO_COLOR
 def trace(place: str, timeout: float, ca_file: str | None, output: str, no_color: bool) -> None:
@@ -91,14 +85,9 @@ def _split(url: str) -> tuple[str, str]:
     Raises:
         ValueError: if it is none that can be asked for, without repeating what may be secret.
     """
-    from urllib.parse import urlsplit
-
     if not url.lower().startswith(_HTTPS):
         raise ValueError("of URLs, only https:// can be traced")
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise ValueError("it is no valid URL") from None
+    parts = endpoints.split_url(url)
     query = f"?{parts.query}" if parts.query else ""
     return parts.netloc, (parts.path or "/") + query
 

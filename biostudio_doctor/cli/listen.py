@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
@@ -16,12 +15,13 @@ import click
 from msgspec import Struct
 
 from biostudio_doctor import config as configuration
-from biostudio_doctor import requirements, text
+from biostudio_doctor import durations, requirements, text
 from biostudio_doctor.cli import options, terminal
-from biostudio_doctor.config import ROLES, Secret
+from biostudio_doctor.config import Secret
 from biostudio_doctor.errors import DoctorError
 from biostudio_doctor.host import Host
 from biostudio_doctor.host.machine import application_container, identify
+from biostudio_doctor.model import ROLES
 from biostudio_doctor.peers import CODE_VARIABLE
 from biostudio_doctor.ports import ports_of
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 Network = IPv4Network | IPv6Network
 
-_UNITS = {"s": 1, "m": 60, "h": 3600}
 _LONGEST = 24 * 3600  # seconds
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - as the services will listen
 _GRACE = 10  # seconds that the end may take, before the kernel makes one
@@ -284,10 +283,12 @@ def _code(file: Path | None) -> tuple[str, str]:
 
 
 def _seconds(duration: str) -> int:
-    found = re.fullmatch(r"(\d{1,6})([smh])", duration.strip())
-    seconds = int(found[1]) * _UNITS[found[2]] if found else 0
+    try:
+        seconds = durations.seconds(duration)
+    except ValueError as error:
+        raise DoctorError(f"--for: {error}") from None
     if not 0 < seconds <= _LONGEST:
-        raise DoctorError(f"--for: expected a time such as 90s, 10m or 2h, 24h at most: {duration}")
+        raise DoctorError(f"--for: {duration!r}: expected 1s at least, and 24h at most")
     return seconds
 
 

@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
-from biostudio_doctor.config import DEFAULT_FILE, PHASES, PLATFORMS, ROLES
+from biostudio_doctor.config import DEFAULT_FILE
+from biostudio_doctor.model import PHASES, PLATFORMS, ROLES
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -23,6 +24,17 @@ HOST_ROOT = click.option(
     show_default=True,
     metavar="DIR",
     help="Where the host's file system is, such as /host in a container.",
+)
+TIMEOUT = click.option(
+    "--timeout",
+    type=float,
+    default=15,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long all of it may take.",
+)
+CA_FILE = click.option(
+    "--ca-file", metavar="FILE", help="PEM file of authorities to trust besides."
 )
 NO_COLOR = click.option("--no-color", is_flag=True, help="No colours on the terminal.")
 TEXT_OR_JSON = click.option(

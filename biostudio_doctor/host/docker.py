@@ -8,7 +8,6 @@ the socket and would start the engine at a connection, none is made.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -17,6 +16,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from biostudio_doctor.endpoints import without_user
 from biostudio_doctor.host.daemons import Answer, State, http_get
 from biostudio_doctor.host.patience import bounded
 from biostudio_doctor.host.programs import starts_at_boot
@@ -29,7 +29,6 @@ _PID_FILE = "/run/docker.pid"
 _PODMAN_SOCKET = "/run/podman/podman.sock"
 _VERSION_TIMEOUT = 3.0  # seconds
 _INFO_TIMEOUT = 6.0  # it counts images and containers
-_USER_INFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?.*@", re.DOTALL)
 _LIVE = ("answers", "silent", "denied", "odd", "asleep")
 
 
@@ -171,11 +170,6 @@ def parse_info(body: bytes) -> Info:
         live_restore=reply.live_restore_enabled or False,
         warnings=tuple(reply.warnings or ()),
     )
-
-
-def without_user(url: str) -> str:
-    """A proxy or an address without the user name and password in it."""
-    return _USER_INFO.sub(r"\1", url)
 
 
 _ReplyT = TypeVar("_ReplyT")

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from biostudio_doctor import endpoints
+
 #: Object stores behind a file system: no hard links, no atomic rename, a file at a time.
 OBJECT_TYPES = frozenset({
     "fuse.blobfuse", "fuse.blobfuse2", "fuse.gcsfuse", "fuse.goofys", "fuse.mount-s3",
@@ -29,7 +31,6 @@ OWNERLESS_TYPES = frozenset({
     "ntfs", "ntfs3", "smb3", "smbfs", "vfat",
 })  # fmt: skip
 _ESCAPE = re.compile(r"\\([0-7]{3})")
-_USER = re.compile(r"(?<=//)[^/@]*@")
 
 
 class Mount(Struct, frozen=True, kw_only=True):
@@ -95,7 +96,7 @@ def _parse_line(line: str) -> Mount | None:
 
 def without_user(source: str) -> str:
     """A source such as https://user:password@host/share without what is nobody's business."""
-    return _USER.sub("", source)
+    return endpoints.without_user(source) if "//" in source else source
 
 
 def unescape(text: str) -> str:

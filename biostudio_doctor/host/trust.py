@@ -24,8 +24,8 @@ from msgspec import Struct
 
 from biostudio_doctor import ca_bundles
 from biostudio_doctor.ca_bundles import Bundle, SystemStore
+from biostudio_doctor.endpoints import without_user
 from biostudio_doctor.host import dotfiles, programs, units
-from biostudio_doctor.host.docker import without_user
 from biostudio_doctor.host.dotfiles import DotFile
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import re
 
 from msgspec import Struct
 
-from biostudio_doctor.config import ROLES
+from biostudio_doctor import endpoints
+from biostudio_doctor.model import ROLES
 
 #: Where the code is looked for: arguments can be seen by every user of a machine, this cannot.
 CODE_VARIABLE = "BIOSTUDIO_DOCTOR_CODE"
@@ -32,16 +33,17 @@ def parse(text: str) -> Peer:
     Raises:
         ValueError: one line that says what is wrong.
     """
+    shown = repr(endpoints.without_user(text))
     role, _, address = (part.strip() for part in text.partition("="))
     if role not in ROLES or not address:
-        raise ValueError(f"{text!r}: expected ROLE=ADDRESS, the role {' or '.join(ROLES)}")
+        raise ValueError(f"{shown}: expected ROLE=ADDRESS, the role {' or '.join(ROLES)}")
     bare = address[1:-1] if address[0] + address[-1] == "[]" else address
     if not (_is_ip(bare) or (len(bare) <= _NAME_LIMIT and _NAME.fullmatch(bare))):
-        raise ValueError(f"{text!r}: after ROLE= stands no host name and no IP address")
+        raise ValueError(f"{shown}: after ROLE= stands no host name and no IP address")
     if re.fullmatch(r"[\d.]+", bare) and not _is_ip(bare):
-        raise ValueError(f"{text!r}: after ROLE= stands no valid IPv4 address")
+        raise ValueError(f"{shown}: after ROLE= stands no valid IPv4 address")
     if problem := _no_host(bare):
-        raise ValueError(f"{text!r}: {problem}")
+        raise ValueError(f"{shown}: {problem}")
     return Peer(role, bare)
 
 

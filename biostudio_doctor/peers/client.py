@@ -20,7 +20,6 @@ from biostudio_doctor.services.identify import recognise
 
 Ports = Mapping[int, str]  # the service of each port
 
-RESOLVING, CONNECTING, ANSWERING = 4.0, 5.0, 4.0  # seconds; a lost SYN is sent again after 1 and 3
 _ADDRESSES = 4  # of one name: more are not tried
 _AT_ONCE = 400  # connections
 
@@ -50,14 +49,18 @@ _MESSAGES = {
 
 
 async def visit(
-    peers: Sequence[Peer], ports: Mapping[str, Ports], secret: bytes
+    peers: Sequence[Peer], ports: Mapping[str, Ports], secret: bytes, patience: float
 ) -> tuple[Visit, ...]:
-    """See all peers at once; `ports` are those of each role."""
+    """See all peers at once; `ports` are those of each role.
+
+    Resolving a name, and connecting to a port and being answered there, may each take `patience`
+    seconds. A lost SYN is sent again after 1 and 3.
+    """
     found: dict[int, tuple[Visit, ...]] = {}
     limit = anyio.CapacityLimiter(_AT_ONCE)
 
     async def one(number: int, peer: Peer) -> None:
-        found[number] = await _visit(peer, ports[peer.role], secret, limit)
+        found[number] = await _visit(peer, ports[peer.role], secret, patience, limit)
 
     async with anyio.create_task_group() as tasks:
         for number, peer in enumerate(peers):
@@ -66,9 +69,9 @@ async def visit(
 
 
 async def _visit(
-    peer: Peer, ports: Ports, secret: bytes, limit: anyio.CapacityLimiter
+    peer: Peer, ports: Ports, secret: bytes, patience: float, limit: anyio.CapacityLimiter
 ) -> tuple[Visit, ...]:
-    resolved = await lookup(peer.address, timeout=RESOLVING)
+    resolved = await lookup(peer.address, timeout=patience)
     if resolved.failure:
         return (Visit(role=peer.role, name=peer.address, address="", failure=resolved.failure),)
     addresses = resolved.addresses[:_ADDRESSES]
@@ -76,7 +79,7 @@ async def _visit(
 
     async def one(address: str, service: str, port: int) -> None:
         async with limit:
-            found[address, port] = await knock(address, port, service, secret)
+            found[address, port] = await knock(address, port, service, secret, patience)
 
     async with anyio.create_task_group() as tasks:
         for address in addresses:
@@ -93,7 +96,7 @@ async def _visit(
     )
 
 
-async def knock(address: str, port: int, service: str, secret: bytes) -> Knock:
+async def knock(address: str, port: int, service: str, secret: bytes, patience: float) -> Knock:
     """Try one port: connect, say the hello, and see what comes back."""
     started = time.perf_counter()
 
@@ -110,7 +113,7 @@ async def knock(address: str, port: int, service: str, secret: bytes) -> Knock:
         if family == socket.AF_INET6:
             channel.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
         try:
-            with anyio.fail_after(CONNECTING):
+            with anyio.fail_after(patience):
                 await asyncio.get_running_loop().sock_connect(channel, where)
             source = str(channel.getsockname()[0])
         except OSError as error:
@@ -118,7 +121,7 @@ async def knock(address: str, port: int, service: str, secret: bytes) -> Knock:
         greeting = protocol.hello(secret, port)
         started = time.perf_counter()
         try:
-            with anyio.fail_after(ANSWERING):
+            with anyio.fail_after(patience):
                 answer = await _exchange(channel, greeting)
         except OSError as error:
             return ended(failure("request", error))

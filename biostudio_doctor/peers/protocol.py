@@ -35,7 +35,7 @@ import struct
 from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
 
-from biostudio_doctor.config import ROLES
+from biostudio_doctor.model import ROLES
 from biostudio_doctor.peers.facts import Place, Proof
 
 SIZE = 128  # bytes of a hello, and of a proof

@@ -140,7 +140,10 @@ def _clock_offset(date: str) -> float | None:
 
 
 def _public(url: str) -> str:
-    """A URL without user info, query and fragment: signed links carry secrets there."""
+    """A URL without user info, query and fragment: signed links carry secrets there.
+
+    It is one that httpx has understood, so an @ beyond the host is no end of a password here.
+    """
     try:
         parts = urlsplit(url)
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname

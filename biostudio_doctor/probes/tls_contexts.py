@@ -44,6 +44,9 @@ def _add_authorities(context: ssl.SSLContext, ca_file: str | None) -> None:
         context.load_verify_locations(cafile=ca_file)
     except ssl.SSLError:  # OSError's own words are good enough, these are not
         raise OSError(errno.EINVAL, "it holds no certificate in PEM", ca_file) from None
+    except OSError as error:
+        error.filename = ca_file
+        raise
 
 
 @functools.cache

@@ -21,6 +21,7 @@ State = Literal[
     "tls",  # it speaks TLS, and plain was expected
     "plain",  # it speaks without TLS, and TLS was expected
     "untrusted",  # its certificate does not verify
+    "ca-file",  # not known: the authorities to trust besides the system's cannot be used
     "password-needed",  # alive; without credentials it says no more
     "password-wrong",  # the credentials are not accepted
     "denied",  # the credentials are right, and not enough for what was asked

@@ -70,10 +70,10 @@ async def _ask(target: Target, kind: Kind, talk: Talk) -> Answer:
         return await _reach_and_talk(dial, target, kind, talk, deadline)
     except ImportError as error:  # psycopg's, without libpq, names no module
         return answer(target, "unasked", library=(error.name or kind).partition(".")[0])
-    except (ProbeError, ForeignError, TimeoutError, *ENDED) as error:
+    except (ProbeError, ForeignError, OSError, *ENDED) as error:
+        if isinstance(error, OSError) and target.ca_file and error.filename == target.ca_file:
+            return answer(target, "ca-file", detail=f"{target.ca_file}: {error.strerror}")
         problem = _failure(error)
-    except OSError as error:  # of ca_file
-        return answer(target, "untrusted", detail=f"{target.ca_file}: {error.strerror}")
     if problem.phase in ("resolve", "connect"):
         state: State = "refused" if problem.reason == "refused" else "unreachable"
         return answer(target, state, detail=problem.detail, failure=problem)

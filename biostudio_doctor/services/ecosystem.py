@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from functools import partial
-from urllib.parse import urlsplit
 
 from anyio.abc import ByteStream
 from msgspec import Struct, structs
@@ -50,15 +49,13 @@ def parse(url: str) -> Place:
     Raises:
         ValueError: if it names no host, or no port that there can be.
     """
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:  # whose words repeat what may be a password
-        raise ValueError("its host or port cannot be one") from None
+    parts = endpoints.split_url(url)
     secure = parts.scheme == "https"
     if not parts.hostname:
         raise ValueError("it names no host")
-    return Place(secure, parts.hostname, port or (443 if secure else 80), parts.path.rstrip("/"))
+    return Place(
+        secure, parts.hostname, parts.port or (443 if secure else 80), parts.path.rstrip("/")
+    )
 
 
 async def ask(place: Place, *, ca_file: str | None, timeout: float) -> Answer:

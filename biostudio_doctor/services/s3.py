@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct, structs
 
 from biostudio_doctor import scratch
-from biostudio_doctor.endpoints import is_address
+from biostudio_doctor.endpoints import is_address, split_url
 from biostudio_doctor.host import Host
 from biostudio_doctor.probes.failures import ProbeError, one_line
 from biostudio_doctor.services.courier import Courier
@@ -101,8 +101,8 @@ def _check_endpoint(url: str) -> None:
         ValueError: if there is none such.
     """
     try:
-        _ = urlsplit(url).port
-    except ValueError:  # whose words repeat what may be a password
+        split_url(url)
+    except ValueError:
         raise ValueError(_NO_ENDPOINT) from None
 
 

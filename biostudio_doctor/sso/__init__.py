@@ -5,6 +5,7 @@ came; `providers` knows the addresses of those that the document names. Nobody i
 no secret of a client is needed for any of it.
 """
 
+from biostudio_doctor import endpoints
 from biostudio_doctor.text import printable
 
 _URL_LIMIT = 300  # characters
@@ -18,7 +19,4 @@ def shown(url: str) -> str:
 
 def without_user(url: str) -> str:
     """The same with `...` where a user name, and perhaps a password, stood."""
-    start, separator, rest = url.partition("://")
-    place, slash, path = rest.partition("/")
-    _, at, host = place.rpartition("@")
-    return start + separator + ("...@" if at else "") + host + slash + path
+    return endpoints.without_user(url, instead="...@")

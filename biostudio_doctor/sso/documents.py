@@ -13,6 +13,7 @@ import httpx
 from anyio.abc import ByteStream
 from msgspec import structs
 
+from biostudio_doctor.endpoints import split_url
 from biostudio_doctor.probes import path as paths
 from biostudio_doctor.probes import tls
 from biostudio_doctor.probes.failures import failure
@@ -46,6 +47,7 @@ def target(url: str) -> Target:
         raise ValueError("it has no valid port (1 to 65535)")
     if "@" in parts.netloc:
         raise ValueError("it has a user name in it")
+    split_url(url)  # raises where a password may have been taken for the path
     tls.host_name(host)  # a ValueError of its own where that is no name
     query = f"?{parts.query}" if parts.query else ""
     return Target(host=host, port=port or 443, path=(parts.path or "/") + query)

@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from biostudio_doctor import endpoints
+
 DATA_FILE = Path(__file__).parent.with_name("sso_providers.toml")
 
 #: A host name, and what a tenant of AzureAD may be: a name, a number (UUID), or a domain.
@@ -58,20 +60,18 @@ def find(text: str) -> Provider:
     Raises:
         ValueError: one line that says what is wrong, and what is known.
     """
-    presets = load()
+    presets, shown = load(), repr(endpoints.without_user(text))
     name, separator, value = (part.strip() for part in text.partition("="))
     name = name.lower()
     preset = presets.get(_ALIASES.get(name, name))
     if not preset:
-        raise ValueError(
-            f"{text!r} is unknown; known are {', '.join(map(_usage, presets.items()))}"
-        )
+        raise ValueError(f"{shown} is unknown; known are {', '.join(map(_usage, presets.items()))}")
     wanted = preset.parameter
     if separator and not wanted:
-        raise ValueError(f"{text!r}: {name} takes no value after its name")
+        raise ValueError(f"{shown}: {name} takes no value after its name")
     value = value or preset.default
     if wanted and not (len(value) <= _LIMIT and _PATTERNS[wanted].fullmatch(value)):
-        raise ValueError(f"{text!r}: expected {name}={wanted.upper()}, {_EXAMPLES[wanted]}")
+        raise ValueError(f"{shown}: expected {name}={wanted.upper()}, {_EXAMPLES[wanted]}")
 
     def filled(urls: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(url.replace("{parameter}", value) for url in urls)

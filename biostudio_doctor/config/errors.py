@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from msgspec import Struct
 
-from biostudio_doctor.config import Secret
+from biostudio_doctor.config.values import Secret
 
 _WORDS = {
     "str": "a text", "int": "a whole number", "float": "a number", "bool": "true or false",
