@@ -48,7 +48,7 @@ class ActivationServer(Check[EgressFacts]):
         if self._removed(endpoint):
             return EgressFacts(observed_at=datetime.now(UTC), paths=())
         with host.doing(f"reach {endpoint.host}"):
-            around = egress_one.surroundings(self.context, host)
+            around = egress_one.own_surroundings(egress_one.settings(self.context), host)
             return await egress_one.look(endpoint, around, timeout=self.allowed_seconds)
 
     def judge(self, facts: EgressFacts, requirements: Requirements) -> Iterator[Finding]:

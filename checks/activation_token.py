@@ -13,8 +13,10 @@ from msgspec import Struct, structs
 
 from biostudio_doctor.check import Check
 from biostudio_doctor.host import Host
-from biostudio_doctor.model import NOT_CONFIGURED, Finding, Machine, Remedy, Status
+from biostudio_doctor.model import Finding, Machine, Remedy, Status
 from biostudio_doctor.requirements import Feature, Requirements
+
+from .unconfigured import not_configured
 
 Oddity = Literal[
     "empty", "encoding", "byte-order-mark", "lines", "control", "quotes", "blanks", "non-ascii",
@@ -115,10 +117,8 @@ class ActivationToken(Check[TokenFacts]):
         requirement = requirements.get("activation.token")
         feature = requirement if isinstance(requirement, Feature) else None
         if not (facts.file or facts.variable):
-            yield Finding(
-                Status.SKIP, _SUBJECT, "No activation token is configured.",
-                remedy=_CONFIGURE, requirement=feature, cause=NOT_CONFIGURED,
-            )  # fmt: skip
+            said = "No activation token is configured."
+            yield not_configured(_SUBJECT, said, _CONFIGURE, feature)
             return
         where = facts.file or f"the environment variable {facts.variable}"
         if facts.missing:
@@ -135,7 +135,7 @@ class ActivationToken(Check[TokenFacts]):
             yield _permissions(facts.file, facts.mode)
 
 
-_CONFIGURE = Remedy(
+_CONFIGURE = (
     'Name its place: token = { file = "/path" } or { env = "NAME" } in the table [activation] of '
     f"the configuration. A token is obtained from BioTuring; it can also be entered later, by "
     f"{_DASHBOARD}, but the vendor's installer ends without one."

@@ -11,11 +11,12 @@ from biostudio_doctor.certificates.chains import Chain
 from biostudio_doctor.certificates.watched import Watched
 from biostudio_doctor.certificates.wording import unread
 from biostudio_doctor.host import Host
-from biostudio_doctor.model import NOT_CONFIGURED, Finding, Remedy, Status
+from biostudio_doctor.model import Finding, Remedy, Status
 from biostudio_doctor.renewal import INSTALL, chain_renewal, renewal
 from biostudio_doctor.requirements import Feature, Requirements
 
-from .certificate_watch import CertificateLook, ExpirySettings
+from .certificate_watch import HOW_TO_WATCH, CertificateLook, ExpirySettings
+from .unconfigured import not_configured
 
 _NAMES_SHOWN, _CHAIN_SHOWN = 5, 6
 
@@ -256,16 +257,11 @@ def _unread_chain(name: str, problem: str) -> Finding:
 
 
 def _nothing_to_watch(own: str) -> Finding:
-    return Finding(
-        Status.SKIP,
+    return not_configured(
         "certificates",
         f"No certificate is configured to be watched, and bioproxy's own ({own}) is not on this "
         "host.",
-        remedy=Remedy(
-            "To watch some, name files and endpoints in the configuration, such as: "
-            'certificates = ["/etc/ssl/studio.crt", "studio.example.org:443"]'
-        ),
-        cause=NOT_CONFIGURED,
+        HOW_TO_WATCH,
     )
 
 

@@ -75,9 +75,7 @@ class CertificateRevocation(CertificateCheck[Revocations]):
         elif questions:
             import asyncio
 
-            own = self.timeout.total_seconds()
-            allowed = _SHARE * min(own, self.allowed_seconds)
-            left = max(0.0, allowed - (time.monotonic() - started))
+            left = max(0.0, _SHARE * self.allowed_seconds - (time.monotonic() - started))
             with host.doing("fetch revocation lists"):
                 answers = asyncio.run(_ask(questions, left, seen.observed_at))
         else:

@@ -13,10 +13,17 @@ from biostudio_doctor.certificates.watched import Watched, sources
 from biostudio_doctor.check import Check, Context
 from biostudio_doctor.config import AbsolutePath, Settings
 from biostudio_doctor.host import Host
-from biostudio_doctor.model import NOT_ASKED, NOT_CONFIGURED, Finding, Status
+from biostudio_doctor.model import NOT_ASKED, Finding, Status
 from biostudio_doctor.requirements import Requirements
 
+from .unconfigured import not_configured
+
 _SHARED = "certificate.expiry"  # whose table holds the settings that concern them all
+
+HOW_TO_WATCH = (
+    "To watch some, name files and endpoints in the configuration, such as: "
+    'certificates = ["/etc/ssl/studio.crt", "studio.example.org:443"]'
+)
 
 Days = Annotated[float, Meta(ge=0, le=36500)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -62,7 +69,7 @@ class CertificateLook(Check[FactsT]):
     def look(self, host: Host) -> Survey:
         """The look of this run, shared with the other checks of certificates."""
         with host.doing("read and ask for the certificates"):
-            return _shared.look(self.context, host)
+            return _shared.look(self.context, host, self.allowed_seconds)
 
 
 class CertificateCheck(CertificateLook[Seen[T]], Generic[T]):
@@ -91,7 +98,7 @@ class CertificateCheck(CertificateLook[Seen[T]], Generic[T]):
     def _nothing(self, facts: Seen[T]) -> Finding:
         if not facts.watched:
             summary = "No certificate is configured to be watched."
-            return Finding(Status.SKIP, self.id, summary, cause=NOT_CONFIGURED)
+            return not_configured(self.id, summary, HOW_TO_WATCH)
         why = f"it concerns only {self.concerns}"
         if not facts.read:
             why = "it needs a certificate that can be read, and certificate.expiry has none"
@@ -126,11 +133,11 @@ class _Shared:
         self._root = ""
         self._seen: Survey | None = None
 
-    def look(self, context: Context, host: Host) -> Survey:
+    def look(self, context: Context, host: Host, seconds: float) -> Survey:
         """Look, or wait for whoever is looking already."""
         with self._lock:
             if self._seen is None or self._context is not context or self._root != host.root:
-                self._seen = _look(context, host)
+                self._seen = _look(context, host, seconds)
                 self._context, self._root = context, host.root
             return self._seen
 
@@ -138,14 +145,13 @@ class _Shared:
 _shared = _Shared()
 
 
-def _look(context: Context, host: Host) -> Survey:
+def _look(context: Context, host: Host, seconds: float) -> Survey:
     told = settings(context)
     running = context.scope.phase == "running"
-    own = CertificateLook.timeout.total_seconds()
     return survey(
         host,
         sources(context.config, own=told.bioproxy_certificate, running=running),
         ca_file=told.ca_file,
         offline=context.scope.offline,
-        seconds=min(own, context.config.timeout or own),
+        seconds=seconds,
     )

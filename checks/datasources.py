@@ -11,23 +11,24 @@ from biostudio_doctor.config import Secret
 from biostudio_doctor.endpoints import is_address
 from biostudio_doctor.host import Host
 from biostudio_doctor.host.patience import bounded
-from biostudio_doctor.model import NOT_CONFIGURED, Finding, Remedy, Status
+from biostudio_doctor.model import Finding, Remedy, Status
 from biostudio_doctor.requirements import Feature, Requirements
 from biostudio_doctor.secret import reveal
 from biostudio_doctor.services import Answer
 
+from .unconfigured import not_configured
 
-def not_configured(what: str, key: str, example: str) -> Finding:
+#: Of a check's time: what looking at its sources may take.
+SHARE = 0.9
+
+
+def no_source(what: str, key: str, example: str) -> Finding:
     """The one row of a kind of which the configuration names none; `example` is its first line."""
-    return Finding(
-        Status.SKIP,
+    return not_configured(
         key,
         f"No {what} of yours is configured.",
-        remedy=Remedy(
-            "If colleagues will use one, name it in the configuration: "
-            f"[[datasources.{key}]] with {example}."
-        ),
-        cause=NOT_CONFIGURED,
+        "If colleagues will use one, name it in the configuration: "
+        f"[[datasources.{key}]] with {example}.",
     )
 
 
@@ -46,12 +47,6 @@ def revealed(secrets: Mapping[str, Secret | None], host: Host) -> dict[str, str]
         SecretError: if one cannot be had.
     """
     return {name: reveal(secret, host) for name, secret in secrets.items() if secret}
-
-
-def public_url(url: str) -> str:
-    """What may be shown of an http(s) URL: somebody may have written a password into it."""
-    scheme, separator, rest = url.partition("://")
-    return scheme + separator + rest.rpartition("@")[2]
 
 
 def no_secret(subject: str, key: str, problem: str) -> Finding:

@@ -18,7 +18,7 @@ from biostudio_doctor.secret import SecretError
 from biostudio_doctor.services import Answer, Login, Target
 from biostudio_doctor.text import printable
 
-from .datasources import citing, no_secret, not_configured, revealed, subjects
+from .datasources import citing, no_secret, no_source, revealed, subjects
 from .datasources_database_words import FULL, advice, reading, saying, sees_nothing
 
 _SHARE = 0.7  # of the check's timeout: what one source may take
@@ -28,6 +28,7 @@ _STATUS = {
     "healthy": Status.PASS,
     "password-needed": Status.PASS,
     "unasked": Status.ERROR,
+    "ca-file": Status.ERROR,
 }
 
 
@@ -124,7 +125,7 @@ class DatabaseCheck(Check[DatabaseFacts]):
 
     def _findings(self, facts: DatabaseFacts) -> Iterator[Finding]:
         if not facts.asked:
-            yield not_configured(f"{self.product} database", self.kinds[0], 'host = "ADDRESS"')
+            yield no_source(f"{self.product} database", self.kinds[0], 'host = "ADDRESS"')
         names = subjects([asked.subject for asked in facts.asked])
         for subject, asked in zip(names, facts.asked, strict=True):
             if asked.answer is None:

@@ -48,6 +48,8 @@ def saying(product: str, answer: Answer, user: str, database: str) -> str:
         "tls": f"{place} demands TLS, which is not configured",
         "plain": f"{name} at {place} cannot be asked safely{why or ': it offers no TLS'}",
         "untrusted": f"The certificate of {name} at {place} cannot be trusted{why}",
+        "ca-file": f"{name} at {place} was not asked, since the authorities to trust besides this "
+        f"host's own cannot be used{why}",
         "password-needed": f"{name} at {place} answers in {milliseconds} and {wants}",
         "password-wrong": f"{name} at {place} does not accept the password of {who}{why}",
         "denied": f"{name} at {place} does not let {who} in{why}",
@@ -116,6 +118,7 @@ def advice(product: str, answer: Answer, kind: str) -> Remedy:
         "untrusted": "If the issuer is your own or your cloud's (Amazon RDS: its global-bundle.pem)"
         f", name its certificate (PEM) as ca_file in {settings}; otherwise have one made for "
         f"{answer.host}.",
+        "ca-file": f"Correct ca_file in {settings}.",
         "password-needed": f"Name the password's file or variable in {settings}.",
         "password-wrong": f"Correct user and password in {settings}. {_AMBIGUOUS.get(product, '')}",
         "unwell": "Ask its administrator: the database's log says more."

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from msgspec import Struct
 
-from biostudio_doctor import text
+from biostudio_doctor import endpoints, text
 from biostudio_doctor.check import Check
 from biostudio_doctor.config import EcosystemSource
 from biostudio_doctor.host import Host
@@ -15,7 +15,7 @@ from biostudio_doctor.model import Finding, Remedy, Status
 from biostudio_doctor.requirements import Requirements
 from biostudio_doctor.services import Answer
 
-from .datasources import citing, not_configured, public_url, subjects
+from .datasources import citing, no_source, subjects
 from .datasources_ecosystem_words import advice, saying
 
 _SHARE = 0.8  # of the check's timeout: what one server may take
@@ -86,7 +86,7 @@ class DatasourcesEcosystem(Check[EcosystemFacts]):
         try:
             place = ecosystem.parse(source.url)
         except ValueError as error:
-            shown = text.printable(public_url(source.url).partition("?")[0])
+            shown = text.printable(endpoints.without_user(source.url).partition("?")[0])
             return AskedServer(url=shown, product=product, problem=str(error))
         answer = await ecosystem.ask(
             place,
@@ -101,7 +101,7 @@ class DatasourcesEcosystem(Check[EcosystemFacts]):
     def _findings(self, facts: EcosystemFacts) -> Iterator[Finding]:
         if not facts.asked:
             what = "BBrowserX or Talk2Data server"
-            yield not_configured(what, "ecosystem", 'url = "https://NAME"')
+            yield no_source(what, "ecosystem", 'url = "https://NAME"')
         names = subjects([f"{one.product} {one.url}" for one in facts.asked])
         for subject, asked in zip(names, facts.asked, strict=True):
             if asked.answer is None:
@@ -132,8 +132,8 @@ def _judge(subject: str, asked: AskedServer, answer: Answer) -> Finding:
 def _standing(asked: AskedServer, answer: Answer) -> tuple[Status, str]:
     """The status, and the word for what is to be said against it."""
     told = answer.told
-    if answer.state == "unasked":
-        return Status.ERROR, "unasked"
+    if answer.state in ("unasked", "ca-file"):
+        return Status.ERROR, answer.state
     if answer.state != "healthy":
         return Status.FAIL, answer.state
     if not asked.url.startswith("https:"):

@@ -24,6 +24,8 @@ def saying(product: str, url: str, answer: Answer) -> str:
         "tls": f"At {url} TLS is spoken, so it is an https:// address",
         "plain": f"{url} answers without TLS, so it is an http:// address",
         "untrusted": f"The certificate of {url} cannot be trusted{why}",
+        "ca-file": f"{url} was not asked, since the authorities to trust besides this host's own "
+        f"cannot be used{why}",
     }.get(answer.state, f"{product} at {url} does not serve{why}")
     return f"{said}."
 
@@ -66,6 +68,7 @@ def advice(product: str, answer: Answer, cause: str) -> Remedy:
         f"TLS turned on there, with a certificate that is made for {answer.host}.",
         "another-server": f"See whether the URL under {settings} is that of {product}; a proxy "
         "before it may keep its health page (/btstatus) back.",
+        "ca-file": f"Correct ca_file under {settings}.",
         "certificate-ends": "Have that certificate renewed on its server.",
         "unwell": f"See whether {product} runs behind its web server, and what its log says.",
     }

@@ -17,7 +17,7 @@ from biostudio_doctor.model import Finding, Machine, Remedy, Status
 from biostudio_doctor.probes import Failure
 from biostudio_doctor.requirements import Requirements
 
-from .datasources import citing, look_at_each, not_configured, subjects
+from .datasources import SHARE, citing, look_at_each, no_source, subjects
 from .datasources_mounts import (
     Wanted,
     in_fstab,
@@ -72,7 +72,7 @@ class DatasourcesGlusterfs(Check[tuple[GlusterFacts, ...]]):
         sources = self.context.config.datasources.glusterfs
         if not sources:
             return ()
-        seconds = min(self.timeout.total_seconds(), self.allowed_seconds) * 0.9
+        seconds = SHARE * self.allowed_seconds
         return look_at_each(host, sources, _observe, _lost, seconds, "ask GlusterFS")
 
     def judge(
@@ -82,7 +82,7 @@ class DatasourcesGlusterfs(Check[tuple[GlusterFacts, ...]]):
 
     def _findings(self, facts: tuple[GlusterFacts, ...]) -> Iterator[Finding]:
         if not facts:
-            yield not_configured(
+            yield no_source(
                 "GlusterFS volume", "glusterfs", 'server = "ADDRESS" and volume = "NAME"'
             )
         names = subjects([f"glusterfs {_name(one.source)}" for one in facts])

@@ -21,7 +21,7 @@ from biostudio_doctor.probes import Failure
 from biostudio_doctor.requirements import Requirements
 from biostudio_doctor.services import Answer
 
-from .datasources import citing, look_at_each, not_configured, subjects
+from .datasources import SHARE, citing, look_at_each, no_source, subjects
 from .datasources_mounts import (
     Wanted,
     in_fstab,
@@ -82,7 +82,7 @@ class DatasourcesNfs(Check[tuple[NfsFacts, ...]]):
         sources = self.context.config.datasources.nfs
         if not sources:
             return ()
-        seconds = min(self.timeout.total_seconds(), self.allowed_seconds) * 0.9
+        seconds = SHARE * self.allowed_seconds
         return look_at_each(host, sources, _observe, _lost, seconds, "ask NFS")
 
     def judge(self, facts: tuple[NfsFacts, ...], requirements: Requirements) -> Iterator[Finding]:
@@ -90,7 +90,7 @@ class DatasourcesNfs(Check[tuple[NfsFacts, ...]]):
 
     def _findings(self, facts: tuple[NfsFacts, ...]) -> Iterator[Finding]:
         if not facts:
-            yield not_configured("NFS server", "nfs", 'server = "ADDRESS" and export = "/PATH"')
+            yield no_source("NFS server", "nfs", 'server = "ADDRESS" and export = "/PATH"')
         names = subjects([f"nfs {_name(one.source)}" for one in facts])
         for subject, one in zip(names, facts, strict=True):
             yield from self._source(one, subject)

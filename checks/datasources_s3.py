@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 from biostudio_doctor import text
 from biostudio_doctor.check import Check
 from biostudio_doctor.config import S3Source
-from biostudio_doctor.endpoints import is_address, is_loopback
+from biostudio_doctor.endpoints import is_address, is_loopback, without_user
 from biostudio_doctor.host import Host
 from biostudio_doctor.model import Finding, Remedy, Status
 from biostudio_doctor.requirements import Requirements
@@ -18,11 +18,11 @@ from biostudio_doctor.secret import SecretError
 from biostudio_doctor.services.s3_facts import DEFAULT_REGION, Addressed, S3Facts, Style
 
 from .datasources import (
+    SHARE,
     citing,
     look_at_each,
     no_secret,
-    not_configured,
-    public_url,
+    no_source,
     revealed,
     subjects,
 )
@@ -57,7 +57,8 @@ class DatasourcesS3(Check[tuple[BucketFacts, ...]]):
     the configuration names and no others; without keys it asks anonymously. Told are the region,
     how the server's clock stands, and what an error means. With `write = true` one scratch object
     is put, read and deleted, with its version where the bucket keeps versions. If that is cut off,
-    the next run on this host deletes it, and nothing else. An account that may not list is not
+    the next run on this host deletes it, and nothing else. An account that may not list fails:
+    data cannot be browsed without, and an account without any right looks the same. It is not
     tried by writing, since what is left behind could not be found again. Proxies of the
     environment are used, as other S3 programs do.
 
@@ -77,7 +78,7 @@ class DatasourcesS3(Check[tuple[BucketFacts, ...]]):
         sources = self.context.config.datasources.s3
         if not sources:
             return ()
-        seconds = min(self.timeout.total_seconds(), self.allowed_seconds) * 0.9
+        seconds = SHARE * self.allowed_seconds
         return look_at_each(host, sources, _observe, _lost, seconds, "ask S3")
 
     def judge(
@@ -87,7 +88,7 @@ class DatasourcesS3(Check[tuple[BucketFacts, ...]]):
 
     def _findings(self, facts: tuple[BucketFacts, ...]) -> Iterator[Finding]:
         if not facts:
-            yield not_configured("S3 storage", "s3", 'bucket = "NAME"')
+            yield no_source("S3 storage", "s3", 'bucket = "NAME"')
         names = subjects([f"s3 {text.printable(one.source.bucket)}" for one in facts])
         for subject, one in zip(names, facts, strict=True):
             yield from _judge(one, subject)
@@ -141,7 +142,7 @@ def _keys(source: S3Source, host: Host) -> "Keys | None":
 
 def _public(source: S3Source) -> S3Source:
     """The source without a user and a password that somebody wrote into its URL."""
-    return structs.replace(source, endpoint=public_url(source.endpoint or "") or None)
+    return structs.replace(source, endpoint=without_user(source.endpoint or "") or None)
 
 
 def _judge(facts: BucketFacts, subject: str) -> Iterator[Finding]:
@@ -150,7 +151,7 @@ def _judge(facts: BucketFacts, subject: str) -> Iterator[Finding]:
     elif facts.library:
         yield Finding(
             Status.ERROR, subject,
-            f"It could not be asked: the library {facts.library} is missing.",
+            f"{subject} could not be asked: the library {facts.library} is missing.",
             remedy=Remedy(
                 "Install it where biostudio-doctor runs, and check again.",
                 ("pip install 'biostudio-doctor[datasources]'",), as_root=False,
@@ -162,7 +163,7 @@ def _judge(facts: BucketFacts, subject: str) -> Iterator[Finding]:
         if not facts.silent:
             words = "Correct datasources.s3 in the configuration."
         yield Finding(
-            Status.ERROR, subject, f"It could not be asked: {facts.problem}.",
+            Status.ERROR, subject, f"{subject} could not be asked: {facts.problem}.",
             remedy=Remedy(words), cause="datasource.hung" if facts.silent else "datasource.unasked",
         )  # fmt: skip
     else:

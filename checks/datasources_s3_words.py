@@ -78,7 +78,7 @@ def _meaning(source: S3Source, told: Told) -> str:
         who = "the account of these keys may not list it" if source.access_key else (
             "it may not be listed without keys, and none are configured"
         )  # fmt: skip
-        return f"{who} ({told.code})"
+        return f"{who} ({told.code}), so what is in it cannot be browsed"
     if told.code in _UNWELL:
         return f"the storage says that it cannot serve just now ({told.code})"
     return f"{_CODES.get(told.code, 'the storage refuses')} ({told.code})"
@@ -116,7 +116,8 @@ def advice(source: S3Source, answer: S3Facts, told: Told) -> tuple[Status, Remed
         "InvalidToken": ("Have lasting keys made.", "password-wrong"),
     }.get(told.code, (
         "Allow the account s3:ListBucket on the bucket"
-        + (f", with that prefix ({source.prefix})" if source.prefix else "")
+        + (f", with that prefix ({source.prefix})" if source.prefix
+           else ", or name as `prefix` what it may list")
         + "; see also the policy of the bucket.", "denied"))  # fmt: skip
     clock = told.code == "RequestTimeTooSkewed"
     commands = ("date -u", "biostudio-doctor check os.time") if clock else ()

@@ -112,14 +112,13 @@ class EgressHosts(Check[EgressFacts]):
     async def observe(self, host: Host) -> EgressFacts:
         seconds = self.allowed_seconds
         started = time.monotonic()
-        from biostudio_doctor.probes import dns, path, tcp, tls
+        from biostudio_doctor.probes import tcp
 
+        from .egress_one import own_surroundings
         from .egress_survey import Survey
 
-        ca_file = self.settings.ca_file and host.path(self.settings.ca_file)
-        tls.verifying_context(ca_file)  # raises now if the file is no good
-        servers = dns.name_servers(host)
-        around = path.Surroundings(os.environ, servers, ca_file, proxy_value(self.settings, host))
+        around = own_surroundings(self.settings, host)
+        servers = around.name_servers
         survey = Survey(self._endpoints(self.context.requirements), around)
         observed_at = datetime.now(UTC)
         with host.doing("reach the hosts of the requirements"):

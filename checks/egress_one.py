@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from biostudio_doctor import config as configuration
-from biostudio_doctor.check import Context
+from biostudio_doctor.check import Context, ObservationError
 from biostudio_doctor.host import Host
-from biostudio_doctor.model import Machine, Status
+from biostudio_doctor.model import Machine, Remedy, Status
 from biostudio_doctor.probes import wording
 from biostudio_doctor.requirements import Endpoint, Requirements
 
@@ -45,7 +45,7 @@ def settings(context: Context) -> EgressSettings:
     return configuration.convert(table, EgressSettings, "configuration", f"checks.{_CHECK}")
 
 
-def surroundings(context: Context, host: Host, ca_file: str | None = None) -> Surroundings:
+def surroundings(told: EgressSettings, host: Host, ca_file: str | None = None) -> Surroundings:
     """This host's ways out, as egress.hosts is told them; `ca_file` goes before its own.
 
     Raises:
@@ -55,16 +55,38 @@ def surroundings(context: Context, host: Host, ca_file: str | None = None) -> Su
 
     from .egress_hosts import proxy_value
 
-    told = settings(context)
     ca_file = ca_file or told.ca_file
     trusted = host.path(ca_file) if ca_file else None
-    try:
-        tls.verifying_context(trusted)  # raises now if the file is no good
-    except OSError as error:
-        error.filename = error.filename or trusted
-        raise
+    tls.verifying_context(trusted)  # raises now if the file is no good
     servers = dns.name_servers(host)
     return path.Surroundings(os.environ, servers, trusted, proxy_value(told, host))
+
+
+def own_surroundings(told: EgressSettings, host: Host) -> Surroundings:
+    """The same, for checks that have nothing to say where that fails.
+
+    Raises:
+        ObservationError: if a file that the configuration names cannot be used.
+    """
+    try:
+        return surroundings(told, host)
+    except OSError as error:
+        for key in ("ca_file", "proxy_login_file"):
+            given = getattr(told, key)
+            if given and error.filename == host.path(given):
+                raise ObservationError(
+                    f"{bad_file(error, given)}.",
+                    Remedy(
+                        f'Correct {key} in the table [checks."{_CHECK}"] of the configuration, or '
+                        "let whoever runs biostudio-doctor read that file."
+                    ),
+                ) from None
+        raise
+
+
+def bad_file(error: OSError, given: str = "") -> str:
+    """Why a file of authorities, or of the proxy's login, cannot be used."""
+    return f"{given or error.filename} cannot be used ({error.strerror})"
 
 
 def direct(host: Host) -> Surroundings:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from biostudio_doctor import endpoints
 from biostudio_doctor import requirements as published
 from biostudio_doctor.model import Strength
 from biostudio_doctor.requirements import Endpoint, Requirements
@@ -97,15 +98,16 @@ def _added(url: str) -> Endpoint:
     from urllib.parse import urlsplit
 
     try:
+        endpoints.split_url(url)  # raises where a password may have been taken for the path
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or 443
     except ValueError:
         parts, host, port = urlsplit(""), "", 443
     good = parts.scheme == _HTTPS and host and "@" not in parts.netloc and url.isprintable()
     if not good or " " in url:
-        shown = url.rpartition("@")[2]
         raise ValueError(
-            f"add: '{shown}' is no https:// URL (https://HOST[:PORT][/PATH], without user name)"
+            f"add: '{endpoints.without_user(url)}' is no https:// URL "
+            "(https://HOST[:PORT][/PATH], without user name)"
         )
     return Endpoint(
         id=f"egress.added.{host}:{port}",

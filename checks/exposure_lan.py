@@ -20,11 +20,11 @@ from biostudio_doctor.services import Answer, Target
 from .exposure_passwords import password
 from .exposure_reach import Exposure, exposure
 from .exposure_remedies import remedies
-from .exposure_words import judged, mapped
+from .exposure_words import judged, mapped, unused
 from .firewall_remedies import restrict
 
 _GUARDED = ("postgresql", "redis", "memcached")  # what everybody may read who gets in
-_ASKED = 4.0  # seconds
+_SHARE = 0.2  # of the check's time: what one service may take
 _OUTSIDE = Remedy(
     "Run biostudio-doctor on the host itself: its ports are not those of a container."
 )
@@ -123,6 +123,7 @@ class ExposureLan(Check[ExposureFacts]):
         rules = restrict(self.context, facts.addresses, {port for _, port in self._wanted()})
         ways_out = remedies(exposures, facts.addresses, facts.firewall, rules)
         answers = {answer.port: answer for answer in facts.answers}
+        yield from unused(exposures)
         for one in exposures:
             yield judged(one, facts.firewall, answers.get(one.port), ways_out)
             if one.service in ("postgresql", "redis") and one.is_bound:
@@ -161,8 +162,6 @@ class ExposureLan(Check[ExposureFacts]):
 
     def _targets(self, facts: ExposureFacts, host: Host) -> list[tuple[str, Target]]:
         """Whom to ask, at an address that others use too: images trust the loopback address."""
-        own = self.timeout.total_seconds()
-        share = min(own, self.allowed_seconds) / own
         found = []
         for one in self._exposures(facts):
             if one.service in _GUARDED and one.is_bound:
@@ -172,7 +171,7 @@ class ExposureLan(Check[ExposureFacts]):
                 target = Target(
                     host=one.own_address,
                     port=one.port,
-                    timeout=_ASKED * share,
+                    timeout=_SHARE * self.allowed_seconds,
                     tls=secure,
                     ca_file=host.path(ca_file) if ca_file else None,
                 )

@@ -73,6 +73,7 @@ def _why(answer: Answer) -> str:
         "tls": "it speaks TLS, which the configuration does not tell",
         "plain": "it speaks no TLS, which the configuration expects",
         "untrusted": "its certificate cannot be trusted",
+        "ca-file": f"the authorities to trust cannot be used ({answer.detail})",
         "foreign": f"what answers is {answer.identity or 'something else'}",
         "unwell": f"it cannot serve now ({answer.detail})" if answer.detail else "it cannot serve",
         "unasked": f"the client library {answer.library} is missing",

@@ -18,6 +18,7 @@ _AS_ROOT = Remedy(
     "Run biostudio-doctor as root: only root may read the rules of the packet filters.",
     ("biostudio-doctor check exposure.lan --phase running",),
 )
+_UNUSED = "exposure.unused"
 _TRAPS = ("ufw", "firewalld")
 
 
@@ -33,7 +34,7 @@ def judged(
         return _finding(Status.ERROR, one, said, "", _LISTEN, "exposure.unseen")
     if not one.is_bound:
         said = f"Nothing listens on port {one.subject}, so nobody reaches it"
-        return _finding(Status.SKIP, one, said, "not bound")
+        return _finding(Status.SKIP, one, said, "not bound", cause=_UNUSED)
     if not one.where:
         if one.everywhere:
             said = f"Port {one.subject} is bound to all addresses, of which no other network is"
@@ -43,6 +44,21 @@ def judged(
         )
     open_to_all = one.service == "memcached" and not (answer and answer.anonymous is False)
     return _reached(one, firewall, open_to_all, ways_out[one.published])
+
+
+def unused(exposures: Sequence[Exposure]) -> Iterator[Finding]:
+    """Speaks for several ports on which nothing listens."""
+    free = [one for one in exposures if not (one.is_bound or one.problem)]
+    if len(free) > 1:
+        yield Finding(
+            Status.SKIP,
+            "unused ports",
+            f"Nothing listens on {text.number(len(free), 'port')} for the LAN, so nobody reaches "
+            "them.",
+            expected=_EXPECTED,
+            remedy=Remedy("Where BioStudio should answer, services.* say why it does not."),
+            cause=_UNUSED,
+        )
 
 
 def _reached(one: Exposure, firewall: FirewallFacts, open_to_all: bool, way_out: Remedy) -> Finding:

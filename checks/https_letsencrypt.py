@@ -17,10 +17,11 @@ from msgspec import Meta, structs
 from biostudio_doctor.check import Check
 from biostudio_doctor.config import AbsolutePath, Settings
 from biostudio_doctor.host import Host
-from biostudio_doctor.model import NOT_CONFIGURED, Finding, Remedy, Status, Strength
+from biostudio_doctor.model import Finding, Remedy, Status, Strength
 from biostudio_doctor.requirements import Endpoint, Feature, Requirements
 
 from .https_letsencrypt_facts import LetsencryptFacts, read_report
+from .unconfigured import not_configured
 
 if TYPE_CHECKING:
     from biostudio_doctor.probes.path import Surroundings
@@ -214,33 +215,27 @@ class HttpsLetsencrypt(Check[LetsencryptFacts]):
         """To the issuer, by the name of the fact; what is wrong with a proxy, egress.hosts says."""
         from . import egress_one
 
+        told = egress_one.settings(self.context)
         ways = {"direct": egress_one.direct(host)}
-        if self._proxy_is_set(os.environ):
+        if told.proxy or _proxy_is_set(os.environ):
             with suppress(OSError):
-                ways["by_proxy"] = egress_one.surroundings(self.context, host)
+                ways["by_proxy"] = egress_one.surroundings(told, host)
         return ways
 
-    def _proxy_is_set(self, environ: Mapping[str, str]) -> bool:
-        from biostudio_doctor.probes import proxy
 
-        from . import egress_one
+def _proxy_is_set(environ: Mapping[str, str]) -> bool:
+    from biostudio_doctor.probes import proxy
 
-        if egress_one.settings(self.context).proxy:
-            return True
-        return any(environ.get(one) or environ.get(one.upper()) for one in proxy.VARIABLES)
+    return any(environ.get(one) or environ.get(one.upper()) for one in proxy.VARIABLES)
 
 
 def _not_asked(method: str | None) -> Finding:
     other = f"HTTPS is configured to be by another way ({method})"
-    return Finding(
-        Status.SKIP,
+    return not_configured(
         "name",
         f"{other if method else 'How HTTPS will be set up is not configured'}.",
-        remedy=Remedy(
-            'If Let\'s Encrypt shall issue the certificate, set method = "letsencrypt" in the '
-            "table [https] of the configuration, and domain."
-        ),
-        cause=NOT_CONFIGURED,
+        'If Let\'s Encrypt shall issue the certificate, set method = "letsencrypt" in the table '
+        "[https] of the configuration, and domain.",
     )
 
 

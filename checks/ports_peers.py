@@ -7,13 +7,15 @@ from biostudio_doctor import text
 from biostudio_doctor.check import Check, ObservationError
 from biostudio_doctor.config import Secret
 from biostudio_doctor.host import Host
-from biostudio_doctor.model import NOT_CONFIGURED, Finding, Remedy, Status, Table
+from biostudio_doctor.model import Finding, Remedy, Status, Table
 from biostudio_doctor.peers import CODE_VARIABLE, parse
 from biostudio_doctor.peers.facts import Knock, PeersFacts, Visit
 from biostudio_doctor.peers.verdicts import Verdict, cell, matrix, usual_address, verdict
 from biostudio_doctor.probes import Failure, Reason
 from biostudio_doctor.probes.wording import duration
 from biostudio_doctor.requirements import Port, Requirements
+
+from .unconfigured import not_configured
 
 _STATUS: dict[Verdict, Status] = {
     "open": Status.PASS, "elsewhere": Status.FAIL, "foreign": Status.FAIL, "cut": Status.ERROR,
@@ -30,13 +32,16 @@ _CAUSE: dict[Verdict, str] = {
 _WHOLE: tuple[Verdict, ...] = ("cut", "refused", "filtered", "rejected", "unroutable", "absent")
 
 
+_SHARE = 0.15  # of the check's time, for each step of a port; many peers take turns
+
+
 class PortsPeers(Check[PeersFacts]):
     """The ports between this host and its peers work.
 
     On each peer run `biostudio-doctor listen`, which opens the ports that its role will serve for
     some minutes and prints a code. With the code, each port is proven from end to end: the very
-    listener answered, at that very port. Several peers can share a code. Nothing but one short
-    message is sent to a port.
+    listener answered, at that very port. Peers are named by `--peer ROLE=ADDRESS`, or as `peers` in
+    the configuration; several can share a code. Nothing but one short message is sent to a port.
 
     A port counts as rejected by a firewall where it is refused although the listener says that it
     is open, or where an ICMP message says so. Where the sender of that message is told (since
@@ -90,7 +95,8 @@ class PortsPeers(Check[PeersFacts]):
             for role in {peer.role for peer in peers}
         }
         with host.doing("knock at the ports of the peers"):
-            return structs.replace(facts, visits=await client.visit(peers, ports, key))
+            patience = _SHARE * self.allowed_seconds
+            return structs.replace(facts, visits=await client.visit(peers, ports, key, patience))
 
     def tables(self, facts: PeersFacts) -> Iterator[Table]:
         found = matrix([facts])
@@ -98,12 +104,20 @@ class PortsPeers(Check[PeersFacts]):
             yield found
 
     def judge(self, facts: PeersFacts, requirements: Requirements) -> Iterator[Finding]:
-        if facts.unasked:
-            cause = "" if self.context.config.peers else NOT_CONFIGURED
-            yield Finding(Status.SKIP, "peers", f"Not asked: {facts.unasked}.", cause=cause)
+        if facts.unasked and not self.context.config.peers:
+            yield not_configured("peers", f"Not asked: {facts.unasked}.", _HOW)
+        elif facts.unasked:
+            yield Finding(Status.SKIP, "peers", f"Not asked: {facts.unasked}.")
         services = {port.service: port for port in requirements.ports("all-in-one")}
         for visit in facts.visits:
             yield from _judged(visit, facts.visits, services)
+
+
+_HOW = (
+    "Run `biostudio-doctor listen` on the other machine, and here, with the code that it prints, "
+    "`biostudio-doctor check ports.peers --peer ROLE=ADDRESS`. Or name that machine in the "
+    'configuration: peers = ["bioproxy=10.0.0.5"].'
+)
 
 
 def _unasked(facts: PeersFacts, why: str) -> PeersFacts:

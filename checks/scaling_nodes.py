@@ -10,13 +10,14 @@ from biostudio_doctor import nodes, text
 from biostudio_doctor.check import Check
 from biostudio_doctor.config import Settings
 from biostudio_doctor.host import Host
-from biostudio_doctor.model import NOT_CONFIGURED, Finding, Remedy, Status, Table
+from biostudio_doctor.model import Finding, Remedy, Status, Table
 from biostudio_doctor.nodes import NodesFacts, Seen
 from biostudio_doctor.ports import ports_of
 from biostudio_doctor.requirements import Requirements
 
 from .scaling_agreement import bioproxies, clocks, duplicates, versions
 from .scaling_reach import reached, verdict
+from .unconfigured import not_configured
 
 _SHARE = 0.9  # of the check's timeout; the rest is for judging
 _THIS_HOST = "this host"
@@ -85,10 +86,8 @@ class ScalingNodes(Check[NodesFacts]):
         if where:
             name = config.bioproxy or _THIS_HOST
             machines.append(nodes.Machine(name=name, address=where, place="bioproxy", offers=front))
-        own = self.timeout.total_seconds()
-        seconds = _SHARE * min(own, self.allowed_seconds)
         with host.doing(f"ask {text.number(len(machines), 'machine')}"):
-            seen = await nodes.look(machines, timeout=seconds)
+            seen = await nodes.look(machines, timeout=_SHARE * self.allowed_seconds)
         return NodesFacts(
             bioproxy=next((one for one in seen if one.place == "bioproxy"), None),
             nodes=tuple(one for one in seen if one.place == "node"),
@@ -131,12 +130,10 @@ _NAME_NODES = Remedy(
     'Name them in the configuration: nodes = ["node-1.example.com", "10.0.0.12"], and where '
     'bioproxy runs, if not on this host: bioproxy = "10.0.0.5".'
 )
-_NOT_CONFIGURED = Finding(
-    Status.SKIP,
+_NOT_CONFIGURED = not_configured(
     "nodes",
     "BioStudio is not configured to run on several machines, so there are none to compare.",
-    remedy=_NAME_NODES,
-    cause=NOT_CONFIGURED,
+    _NAME_NODES.text,
 )
 
 

@@ -29,6 +29,7 @@ _STATUS = {
     "password-needed": Status.PASS,
     "denied": Status.WARN,
     "unasked": Status.ERROR,
+    "ca-file": Status.ERROR,
 }
 
 #: From a state to a stable word, where they are not the same.
@@ -202,7 +203,7 @@ class ServiceCheck(Check[ServiceFacts]):
 def best(answers: Iterable[Answer]) -> Answer:
     """The answer that counts where a service may be at either of several ports."""
     ranks = ("healthy", "password-needed", "denied", "password-wrong", "unwell", "unasked",
-             "untrusted", "tls", "plain", "foreign", "silent", "closed", "unreachable",
+             "ca-file", "untrusted", "tls", "plain", "foreign", "silent", "closed", "unreachable",
              "refused")  # fmt: skip
     return min(answers, key=lambda answer: ranks.index(answer.state))
 

@@ -79,15 +79,8 @@ class ServicesHttps(Front):
 
     def _finding(self, answer: Answer, facts: ServiceFacts) -> Finding:
         finding = super()._finding(answer, facts)
-        if answer.state == "untrusted":  # the authorities, not the certificate
-            return structs.replace(
-                finding,
-                status=Status.ERROR,
-                summary="The authorities that are to be trusted besides this host's own cannot be "
-                f"used: {answer.detail}.",
-                remedy=Remedy(f"Correct ca_file in {_TABLE}."),
-                cause="service.ca-file",
-            )
+        if answer.state == "ca-file":
+            return structs.replace(finding, remedy=Remedy(f"Correct ca_file in {_TABLE}."))
         if answer.told.get("http_only"):
             return structs.replace(
                 finding,

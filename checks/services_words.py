@@ -36,6 +36,8 @@ def saying(
         "tls": f"At {place} TLS is spoken, and {name} was expected without",
         "plain": f"{name} at {place} answers without TLS, which was expected{why}",
         "untrusted": f"The certificate of {name} at {place} cannot be trusted{why}",
+        "ca-file": f"{name} at {place} was not asked, since the authorities to trust besides this "
+        f"host's own cannot be used{why}",
         "password-needed": f"{name} answers at {place} and wants a password; it was asked without",
         "password-wrong": f"{name} at {place} does not accept the configured user and password",
         "denied": f"{name} answers at {place}, and lets this host or user no further{why}",
@@ -76,6 +78,8 @@ def advice(
             f"See to it that {image} lets this host in, and that user and database in {settings} "
             "exist and belong together."
         )
+    if answer.state == "ca-file":
+        return Remedy(f"Correct ca_file in {settings}.")
     if answer.state == "untrusted":
         return Remedy(
             f"If the issuer is your own, name its certificate (PEM) as ca_file in {settings}; "

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from shlex import quote
 
 from biostudio_doctor.endpoints import Endpoint
-from biostudio_doctor.model import NOT_CONFIGURED, Finding, Remedy, Status
+from biostudio_doctor.model import Finding, Remedy, Status
 from biostudio_doctor.probes import wording
 from biostudio_doctor.probes.results import Path
 from biostudio_doctor.sso.facts import Document
+
+from .unconfigured import not_configured
 
 #: The extra that brings what reads JWKS and SAML metadata.
 INSTALL_EXTRA = Remedy(
@@ -17,24 +19,18 @@ INSTALL_EXTRA = Remedy(
     ("pip install 'biostudio-doctor[sso]'",),
     as_root=False,
 )
-_PORTAL = (
-    "Without single sign-on of your own people sign in by portal.bioturing.com, which egress.hosts "
-    "probes."
-)
 _PROXY_HINT = (
     "If only a proxy leads out of here, name it: https_proxy=http://HOST:PORT (under sudo with "
     "--preserve-env=https_proxy,no_proxy)."
 )
 
 
-def not_configured(what: str, key: str, example: str) -> Finding:
+def no_provider(what: str, key: str, example: str) -> Finding:
     """The one finding of a kind of which the configuration names none."""
-    return Finding(
-        Status.SKIP,
+    return not_configured(
         f"sso.{key}",
         f"No {what} is configured.",
-        remedy=Remedy(f"To have one asked, name it in the configuration: {example}. {_PORTAL}"),
-        cause=NOT_CONFIGURED,
+        f"To have one asked, name it in the configuration: {example}.",
     )
 
 
@@ -51,11 +47,6 @@ def unusable(subject: str, problem: str, key: str) -> Finding:
         remedy=Remedy(f"Correct {key} in the configuration."),
         cause="sso.configuration",
     )
-
-
-def bad_file(error: OSError) -> str:
-    """Why a file of authorities, or of the proxy's login, cannot be used."""
-    return f"{error.filename} cannot be used ({error.strerror})"
 
 
 # --- A document that was not had ------------------------------------------------------------------

@@ -16,7 +16,7 @@ from biostudio_doctor.model import Finding, Remedy, Status
 from biostudio_doctor.requirements import Requirements
 
 from .certificate_watch import settings
-from .sso import SHARE, named, not_configured, unusable
+from .sso import SHARE, named, no_provider, unusable
 from .sso_expiry import expiry
 
 _RENEW = Remedy("Have whoever runs the directory renew its certificate.")
@@ -63,7 +63,7 @@ class SsoLdap(Check[LdapFacts]):
         sources: dict[str, Source] = {}
         bad: dict[str, str] = {}
         for one in directories:
-            at = text.printable(endpoints.public(one.url).strip())
+            at = text.printable(endpoints.without_user(one.url).strip())
             try:
                 endpoints.watched(at)
                 sources[at] = Source(at=at, ca_file=one.ca_file)
@@ -84,11 +84,14 @@ class SsoLdap(Check[LdapFacts]):
 
     def judge(self, facts: LdapFacts, requirements: Requirements) -> Iterator[Finding]:
         if not facts.watched and not facts.bad:
-            yield not_configured("LDAP directory", "ldap", '[[sso.ldap]] with url = "ldaps://HOST"')
+            yield no_provider("LDAP directory", "ldap", '[[sso.ldap]] with url = "ldaps://HOST"')
         for at, problem in facts.bad.items():
             yield unusable(at, problem, "url under [[sso.ldap]]")
         for path, problem in facts.ca_problems.items():
-            yield unusable(f"ca_file {path}", problem, "ca_file under [[sso.ldap]]")
+            yield structs.replace(
+                unusable(f"ca_file {path}", problem, "ca_file under [[sso.ldap]]"),
+                summary=f"The authorities in {path} cannot be used: {problem}.",
+            )
         for watched in facts.watched:
             yield _tls(watched)
             leaf = watched.leaf

@@ -16,8 +16,8 @@ from biostudio_doctor.sso import shown, without_user
 from biostudio_doctor.sso.facts import Document, Published
 
 from .datasources import subjects
-from .egress_one import surroundings
-from .sso import SHARE, bad_file, not_configured, unusable
+from .egress_one import bad_file, settings, surroundings
+from .sso import SHARE, no_provider, unusable
 
 
 class AskedIssuer(Struct, frozen=True, kw_only=True):
@@ -90,7 +90,7 @@ class SsoOidc(Check[OidcFacts]):
         if problem:
             return structs.replace(asked, problem=problem)
         try:
-            around = surroundings(self.context, host, provider.ca_file)
+            around = surroundings(settings(self.context), host, provider.ca_file)
         except OSError as error:
             return structs.replace(asked, problem=bad_file(error))
         published, token_endpoint = await asking.ask(
@@ -103,7 +103,7 @@ class SsoOidc(Check[OidcFacts]):
     def judge(self, facts: OidcFacts, requirements: Requirements) -> Iterator[Finding]:
         if not facts.asked:
             example = '[[sso.oidc]] with issuer = "https://..."'
-            yield not_configured("OpenID Connect provider", "oidc", example)
+            yield no_provider("OpenID Connect provider", "oidc", example)
             return
         names = subjects([one.issuer for one in facts.asked])
         for name, asked in zip(names, facts.asked, strict=True):

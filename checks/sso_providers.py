@@ -15,8 +15,8 @@ from biostudio_doctor.requirements import Requirements
 from biostudio_doctor.sso.facts import Document, Published
 from biostudio_doctor.sso.providers import Provider, find, is_issuer
 
-from .egress_one import surroundings
-from .sso import SHARE, bad_file, not_configured, unreached, unusable
+from .egress_one import bad_file, settings, surroundings
+from .sso import SHARE, no_provider, unreached, unusable
 from .sso_oidc_keys import judge_keys
 from .sso_oidc_words import not_had
 
@@ -72,7 +72,7 @@ class SsoProviders(Check[ProvidersFacts]):
         if not providers:
             return ProvidersFacts()
         try:
-            around = surroundings(self.context, host)
+            around = surroundings(settings(self.context), host)
         except OSError as error:
             return ProvidersFacts(problem=bad_file(error))
         return self._ask_all(providers, around, host)
@@ -115,7 +115,7 @@ class SsoProviders(Check[ProvidersFacts]):
                 yield unusable(find(name).title, facts.problem, _KEY)
             return
         if not facts.asked:
-            yield not_configured("sign-in provider", "providers", 'sso.providers = ["github"]')
+            yield no_provider("sign-in provider", "providers", 'sso.providers = ["github"]')
             return
         for asked in facts.asked:
             yield from _judge(asked)

@@ -18,8 +18,8 @@ from biostudio_doctor.sso import shown
 from biostudio_doctor.sso.facts import Document, Metadata
 
 from .datasources import subjects
-from .egress_one import surroundings
-from .sso import SHARE, bad_file, not_configured, unusable
+from .egress_one import bad_file, settings, surroundings
+from .sso import SHARE, no_provider, unusable
 
 _FILES_SECONDS = 3.0
 
@@ -109,7 +109,7 @@ class SsoSaml(Check[SamlFacts]):
             problem = "its metadata are neither an https:// address nor a file by its whole path"
             return structs.replace(asked, problem=problem)
         try:
-            around = surroundings(self.context, host, provider.ca_file)
+            around = surroundings(settings(self.context), host, provider.ca_file)
         except OSError as error:
             return structs.replace(asked, problem=bad_file(error))
         document, data = await documents.fetch(
@@ -124,7 +124,7 @@ class SsoSaml(Check[SamlFacts]):
     def judge(self, facts: SamlFacts, requirements: Requirements) -> Iterator[Finding]:
         if not facts.asked:
             example = '[[sso.saml]] with metadata = "https://..." or "/path"'
-            yield not_configured("SAML identity provider", "saml", example)
+            yield no_provider("SAML identity provider", "saml", example)
             return
         from . import sso_saml_words as words
 

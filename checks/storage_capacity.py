@@ -300,8 +300,8 @@ def _how_to_configure(sites: Sequence[Site]) -> Finding:
     return Finding(
         Status.SKIP,
         "paths",
-        f"{names} {were} best, since no path is configured: `biostudio-doctor config init` writes "
-        "a file to name paths in.",
+        f"{names} {were} best, since no path is configured: `biostudio-doctor config init FILE` "
+        "writes a file to name paths in.",
         remedy=Remedy(
             f"{_CONFIGURE.text} This would be the best here: {lines}.", _CONFIGURE.commands
         ),

@@ -1,8 +1,8 @@
 """The report for people: a table of all findings, then what to do next, worst first.
 
 Some checks find one cause for many findings, such as one firewall for twelve hosts. The finding
-that has the remedy for it, the diagnosis, speaks for all of the same cause that have none: they
-take one line each in the table, and its step below is theirs, too.
+that has the remedy for it, the diagnosis, speaks for all of the same cause that have none: those
+of one status share a row of the table, and its step below is theirs, too.
 
 Checks that were not asked are named together under the table, so that it holds what was looked at.
 """
@@ -16,6 +16,7 @@ from tabulate import SEPARATING_LINE, tabulate
 from biostudio_doctor import steps, tables, text
 from biostudio_doctor.exporter import COLORS, Style
 from biostudio_doctor.model import (
+    NOT_CONFIGURED,
     SEVERITY,
     Finding,
     Remedy,
@@ -30,10 +31,13 @@ _PADDING = 2  # what tabulate adds to the width of a header, and puts between co
 
 def render(report: Report, style: Style) -> str:
     """The table, the remedies and the verdict, no line longer than the style's width."""
-    asked = [result for result in report.results if not steps.unasked(result)]
-    parts = [_heading(report, style), _table(asked or report.results, style)]
-    if asked:
-        parts += _not_asked(report, style)
+    asked = _by_family([result for result in report.results if not steps.unasked(result)])
+    wanting = [] if asked else [one for one in report.results if _needs_configuration(one)]
+    shown = asked or wanting
+    parts = [_heading(report, style)]
+    parts += [_table(shown, style)] if shown else []
+    parts += _not_asked(report, [result.id for result in shown], style)
+    parts += _how_to_ask(wanting, style)
     for result in report.results:
         parts += [tables.render(table, style.width) for table in result.tables]
     parts += _next_steps(report, style)
@@ -52,17 +56,33 @@ def _heading(report: Report, style: Style) -> str:
     return "\n".join(_wrapped(line, style) for line in lines)
 
 
-def _not_asked(report: Report, style: Style) -> Iterator[str]:
+def _not_asked(report: Report, shown: Sequence[str], style: Style) -> Iterator[str]:
     """One line for each reason, with the checks that were not asked for it."""
-    reasons = steps.all_unasked(report.results)
+    reasons = steps.all_unasked(one for one in report.results if one.id not in shown)
     if not reasons:
         return
-    asked = [result.id for result in report.results if not steps.unasked(result)]
     lines = ["Not asked:"]
     for reason, ids in reasons.items():
-        others = [*asked, *(one for why, some in reasons.items() if why != reason for one in some)]
+        others = [*shown, *(one for why, some in reasons.items() if why != reason for one in some)]
         lines.append(_wrapped(f"- {', '.join(_families(ids, others))}: {reason}", style, "  "))
     yield "\n".join(lines)
+
+
+def _needs_configuration(result: Result) -> bool:
+    return any(finding.cause == NOT_CONFIGURED for finding in result.findings)
+
+
+def _how_to_ask(results: Iterable[Result], style: Style) -> Iterator[str]:
+    """What to configure for those who asked for nothing else."""
+    ways: dict[str, list[str]] = {}
+    for result in results:
+        for finding in result.findings:
+            if finding.remedy:
+                ways.setdefault(finding.remedy.text, []).append(result.id)
+    if ways:
+        lines = ["To have more asked (`biostudio-doctor config init FILE` writes a configuration):"]
+        lines += [f"- {', '.join(_families(ids, ()))}: {way}" for way, ids in ways.items()]
+        yield "\n".join(_wrapped(line, style, "  ") for line in lines)
 
 
 def _families(ids: Sequence[str], others: Sequence[str]) -> list[str]:
@@ -77,6 +97,14 @@ def _families(ids: Sequence[str], others: Sequence[str]) -> list[str]:
     )
 
 
+def _by_family(results: Sequence[Result]) -> list[Result]:
+    """Those of a family, such as ports.*, one after the other."""
+    families: dict[str, list[Result]] = {}
+    for result in results:
+        families.setdefault(result.id.partition(".")[0], []).append(result)
+    return [result for members in families.values() for result in members]
+
+
 def _table(results: Sequence[Result], style: Style) -> str:
     ids = [result.id for result in results]
     check_width = max([len(_HEADERS[1]) + _PADDING, *(len(check_id) for check_id in ids)])
@@ -88,16 +116,27 @@ def _table(results: Sequence[Result], style: Style) -> str:
         if rows and result.id.partition(".")[0] != group:
             rows.append(SEPARATING_LINE)
         group = result.id.partition(".")[0]
-        for index, finding in enumerate(result.findings):
-            said, indent = finding.summary, ""
-            if steps.diagnosis(finding, result):  # which has said it all
-                said, indent = f"- {finding.subject} ({finding.cause})", "  "
+        for index, (status, said) in enumerate(_said_in_rows(result)):
+            indent = "  " if said.startswith("- ") else ""
             lines = _wrapped(said, style, indent, finding_width).split("\n")
-            status = _styled(finding.status, finding.status, style)
-            rows.append([status, result.id if not index else "", lines[0]])
+            shown = _styled(status, status, style)
+            rows.append([shown, result.id if not index else "", lines[0]])
             rows += [["", "", line] for line in lines[1:]]
     table = tabulate(rows, headers=_HEADERS, disable_numparse=True)
     return "\n".join(line.rstrip() for line in table.splitlines())
+
+
+def _said_in_rows(result: Result) -> Iterator[tuple[Status, str]]:
+    """The status and the words of each row."""
+    together: dict[tuple[Status, str], list[str]] = {}
+    for finding in result.findings:
+        if steps.diagnosis(finding, result):  # which has said it all
+            together.setdefault((finding.status, finding.cause), []).append(finding.subject)
+    for finding in result.findings:
+        if not steps.diagnosis(finding, result):
+            yield finding.status, finding.summary
+        elif subjects := together.pop((finding.status, finding.cause), None):
+            yield finding.status, f"- {', '.join(subjects)} ({finding.cause})"
 
 
 def _next_steps(report: Report, style: Style) -> Iterator[str]:
@@ -121,12 +160,11 @@ def _next_steps(report: Report, style: Style) -> Iterator[str]:
 
 
 def _said(findings: list[Finding], lead: str, style: Style) -> list[str]:
-    if len(findings) == 1:
-        return _wrapped(lead + findings[0].summary, style, "   ").split("\n")
+    said = list(dict.fromkeys(finding.summary for finding in findings))
+    if len(said) == 1:
+        return _wrapped(lead + said[0], style, "   ").split("\n")
     lines = _wrapped(f"{lead}{len(findings)} findings", style, "   ").split("\n")
-    for finding in findings:
-        lines.append(_wrapped(f"   - {finding.summary}", style, "     "))
-    return lines
+    return lines + [_wrapped(f"   - {summary}", style, "     ") for summary in said]
 
 
 def _remedy_lines(remedy: Remedy, style: Style) -> Iterator[str]:
@@ -159,9 +197,11 @@ def _verdict(report: Report, style: Style) -> str:
         for status in SEVERITY
         if counts.get(status)
     }
-    line = _wrapped(f"{text.listing(said.values())} in {report.duration_seconds:.1f} s.", style)
+    took = f"{report.duration_seconds:.1f}\xa0s"
+    line = _wrapped(f"{text.listing(said.values())} in {took}.", style)
     for status, phrase in said.items():
-        line = line.replace(phrase, _styled(phrase.replace("\xa0", " "), status, style))
+        line = line.replace(phrase, _styled(phrase, status, style))
+    line = line.replace("\xa0", " ")
     return f"{line}\n{_bold(_wrapped(steps.verdict(report), style), style)}"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path as File
 import msgspec
 import pytest
 
+from biostudio_doctor.check import ObservationError
 from biostudio_doctor.checks.activation_server import ActivationServer
 from biostudio_doctor.checks.egress_facts import EgressFacts
 from biostudio_doctor.model import Finding, Status
@@ -110,9 +111,10 @@ def test_the_authorities_are_those_of_egress_hosts(lab: Lab) -> None:
 
 
 def test_authorities_that_cannot_be_had_are_named(lab: Lab) -> None:
-    with Peer(https(lab.server)) as peer, pytest.raises(OSError, match=r"nowhere\.pem") as raised:
+    with Peer(https(lab.server)) as peer, pytest.raises(ObservationError) as raised:
         lab.finding(peer.port, ca_file="/nowhere.pem")
-    assert str(raised.value.filename).endswith("/nowhere.pem")
+    assert raised.value.summary == "/nowhere.pem cannot be used (No such file or directory)."
+    assert raised.value.remedy and "egress.hosts" in raised.value.remedy.text
 
 
 def test_it_can_be_taken_out(lab: Lab) -> None:

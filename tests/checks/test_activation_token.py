@@ -5,7 +5,6 @@ import json
 import secrets
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from biostudio_doctor.checks.activation_token_form import oddity
 from biostudio_doctor.host import Host
 from biostudio_doctor.model import NOT_CONFIGURED, Finding, Machine, Status
 from tests.conftest import DEBIAN, MakeHost, context, judge
+from tests.lab.timing import within
 
 
 def some() -> str:
@@ -211,9 +211,8 @@ def test_no_bytes_raise(kept: bytes) -> None:
     "unit", [b"a", b"a.", b"a@", b"@.", b"%a", b"\xf0\x9f\x98\x80", b"token", b"none", b"\n", b"A="]
 )
 def test_it_takes_no_time(unit: bytes) -> None:
-    started = time.perf_counter()
-    oddity((unit * 65536)[:65536])
-    assert time.perf_counter() - started < 0.5
+    with within(1):  # what takes a time that grows with the square takes minutes
+        oddity((unit * 65536)[:65536])
 
 
 @pytest.mark.parametrize(

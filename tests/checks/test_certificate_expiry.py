@@ -1,10 +1,8 @@
 """certificate.expiry, on files, on facts, and on TLS servers of our own."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,9 @@ from biostudio_doctor.probes.results import TlsResult
 from tests.conftest import MakeHost, Tree, context, judge
 from tests.lab import filesystems
 from tests.lab.certificates import make
+from tests.lab.network import free_port
 from tests.lab.peers import Peer, reset, saying, server_context, silent, tls
+from tests.lab.timing import within
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 OWN = "/biocolab/configs/tls.crt"
@@ -273,18 +273,16 @@ def test_an_endpoint_without_a_certificate_names_the_phase(
     behaviour: Any, said: str, make_host: MakeHost
 ) -> None:
     with Peer(behaviour) as peer:
-        seen = asked(make_host, peer, timeout=1)
+        seen = asked(make_host, peer, timeout=2)
     assert list(seen) == [""] and seen[""].status is Status.ERROR
     assert said in seen[""].summary
     assert f"openssl s_client -connect 127.0.0.1:{peer.port} < /dev/null" in str(seen[""].remedy)
 
 
 def test_an_endpoint_that_is_not_reached_names_the_phase(make_host: MakeHost) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    closed = asked(make_host, port)[""]
+    closed = asked(make_host, free_port())[""]
     assert closed.status is Status.ERROR and "connecting failed" in closed.summary
-    unnamed = asked(make_host, 443, host="nowhere.invalid", timeout=5)[""]
+    unnamed = asked(make_host, 443, host="nowhere.invalid", timeout=20)[""]
     assert unnamed.status is Status.ERROR and "could not be resolved" in unnamed.summary
     assert "getent hosts nowhere.invalid" in str(unnamed.remedy)
 
@@ -295,10 +293,9 @@ def test_one_silent_endpoint_hides_nothing_and_costs_no_sum(
     good = server_context(tmp_path, make(issuer=ROOT, names=("127.0.0.1",)))
     with Peer(silent) as dumb, Peer(tls(good)) as peer:
         names = (f"127.0.0.1:{dumb.port}", f"localhost:{dumb.port}", f"127.0.0.1:{peer.port}")
-        started = time.perf_counter()
-        seen = files(make_host, {}, *names, "/absent/tls.crt",
+        with within(3):
+            seen = files(make_host, {}, *names, "/absent/tls.crt",
                      settings={"ca_file": ca_file}, timeout=3)  # fmt: skip
-        assert time.perf_counter() - started < 3 + 2.5
     assert [finding.status for finding in seen.values()] == [
         Status.ERROR, Status.ERROR, Status.PASS, Status.ERROR,
     ]  # fmt: skip

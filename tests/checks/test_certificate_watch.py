@@ -86,10 +86,10 @@ def test_a_family_of_checks_stays_in_one_process() -> None:
 def test_what_is_watched(phase: str) -> None:
     told = context(
         domain="studio.lab", phase=phase, ports={"https": 8443},
-        certificates=["/a.crt", "https://u:secret@b.lab/x", {"at": "/c", "server_name": "c.lab"}],
+        certificates=["/a@b.crt", "https://u:secret@b.lab/x", {"at": "/c", "server_name": "c.lab"}],
     ).config  # fmt: skip
     found = sources(told, own="/own/tls.crt", running=phase == "running")
-    expected = ["/a.crt", "https://b.lab/x", "/c", "/own/tls.crt"]
+    expected = ["/a@b.crt", "https://b.lab/x", "/c", "/own/tls.crt"]
     assert [one.at for one in found] == expected + ["studio.lab:8443"] * (phase == "running")
     own = found[3]
     assert (own.key, own.domain, own.optional) == ("/own/tls.key", "studio.lab", True)

@@ -240,7 +240,7 @@ def found(host: Host, case: Case, ports: Mapping[str, int]) -> list[str]:
 def _name(watched: Any) -> str:
     from biostudio_doctor import endpoints
 
-    return endpoints.public(watched if isinstance(watched, str) else watched.at)
+    return endpoints.without_user(watched if isinstance(watched, str) else watched.at)
 
 
 def prepared(make_host: MakeHost, pki: Pki, case: Case) -> Host:

@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ from tests.lab.filesystems import needs, needs_root
 from tests.lab.network import free_port
 from tests.lab.peers import Peer, endless, saying, silent
 from tests.lab.stuck import stuck_mount
+from tests.lab.timing import within
 
 NAME = "nfs nas.example:/export"
 SOURCE = NfsSource(server="nas.example", export="/export", mount="/data", write=True)
@@ -273,9 +273,9 @@ def test_a_mount_that_hangs_costs_its_own_time(
     host = host_with(make_host, LINE)
     with stuck_mount(Path(host.path("/data"))):
         monkeypatch.setattr(DatasourcesNfs, "timeout", DatasourcesNfs.timeout / 10)
-        started = time.monotonic()
-        (finding,) = observed(host, monkeypatch).values()
-        assert time.monotonic() - started < 3 and finding.cause == "datasource.hung"
+        with within(DatasourcesNfs.timeout.total_seconds()):
+            (finding,) = observed(host, monkeypatch).values()
+    assert finding.cause == "datasource.hung"
 
 
 @pytest.mark.parametrize(
@@ -289,10 +289,10 @@ def test_a_mount_that_hangs_costs_its_own_time(
     ids=["silent", "closed", "ssh", "flood"],
 )
 def test_what_is_no_nfs(behaviour: Any, state: str) -> None:
-    with Peer(behaviour) as peer:
-        started = time.monotonic()
-        answer = asyncio.run(nfs.probe("127.0.0.1", timeout=1.5, port=peer.port))
-    assert answer.state == state and time.monotonic() - started < 2.5
+    timeout = 1.5 if state == "silent" else 6
+    with Peer(behaviour) as peer, within(timeout):
+        answer = asyncio.run(nfs.probe("127.0.0.1", timeout=timeout, port=peer.port))
+    assert answer.state == state
     (finding,) = found(None, answer=answer).values()
     assert finding.status is Status.FAIL and finding.remedy
 
@@ -320,13 +320,15 @@ NFSV4 {{ Graceless = true; RecoveryBackend = fs_ng; }}
 EXPORT {{ Export_Id = 1; Path = {0}/export; Pseudo = /data; Access_Type = RW; Squash = Root_Squash;
   SecType = sys; FSAL {{ Name = VFS; }} }}
 """
-#: In namespaces of its own, as rpcbind and ganesha know fixed ports and places only.
+#: In namespaces of its own, as rpcbind and ganesha know fixed ports and places only. Ganesha gives
+#: up where rpcbind does not answer yet.
 SCRIPT = """
 set -e
 ip link set lo up
 mkdir -p run lib export; mount --bind run /run; mount --bind lib /var/lib/nfs
 mkdir -p /run/rpcbind /run/ganesha
 rpcbind -w -f >rpcbind.log 2>&1 & first=$!
+for try in $(seq 200); do rpcinfo -p 127.0.0.1 >/dev/null 2>&1 && break; sleep 0.1; done
 ganesha.nfsd -F -f ganesha.conf -L ganesha.log -p ganesha.pid >/dev/null 2>&1 & second=$!
 trap 'kill $first $second; wait' EXIT
 for try in $(seq 200); do

@@ -120,7 +120,9 @@ def follow(site: Cluster, finding: dict[str, Any]) -> None:
 def test_nothing_listens(site: Cluster) -> None:
     findings = look(site)
     assert {finding["status"] for finding in findings.values()} == {"skip"}
-    assert set(findings) == {"11121 (memcached)", "6379 (redis)", "5432 (postgresql)"}
+    assert set(findings) == {
+        "unused ports", "11121 (memcached)", "6379 (redis)", "5432 (postgresql)",
+    }  # fmt: skip
 
 
 def test_loopback_only_passes(site: Cluster) -> None:
@@ -442,6 +444,16 @@ def facts(
         addresses=tuple(own),
         answers=(answer,) if answer else (),
     )
+
+
+def test_ports_that_nobody_uses_share_one_diagnosis() -> None:
+    nobody = ExposureFacts(table=PortTable(ports=(), listening=()), firewall=FirewallFacts())
+    first, *rest = judged(nobody).values()
+    assert (first.subject, first.status) == ("unused ports", Status.SKIP)
+    assert "Nothing listens on 3 ports for the LAN" in first.summary
+    assert {(one.cause, one.remedy, one.status) for one in rest} == {
+        (first.cause, None, Status.SKIP)
+    }
 
 
 def judged(found: ExposureFacts, **config: Any) -> dict[str, Finding]:

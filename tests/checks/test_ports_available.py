@@ -84,9 +84,9 @@ def closed_by_the_server(reuse: bool) -> int:
     """A port on which nothing listens any more and a closed connection remains (TIME_WAIT)."""
     with socket.socket() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
-        server.bind(("127.0.0.1", 0))
+        port = network.free_port()
+        server.bind(("127.0.0.1", port))
         server.listen()
-        port: int = server.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)) as client:
             server.accept()[0].close()
             assert client.recv(1) == b""

@@ -25,6 +25,7 @@ from tests.conftest import context, judge
 from tests.lab.cluster import HERE, Cluster
 from tests.lab.network import why_not
 from tests.lab.servers import program
+from tests.lab.timing import SLACK
 
 NAMES = """
 10.78.0.2 proxy
@@ -128,7 +129,7 @@ def test_each_way_of_a_port_to_be_closed_is_told(lan: Cluster) -> None:
         tcp dport 1883 reject with tcp reset
     """)  # fmt: skip
     findings, rows, result = look(lan, ["node-a", "node-c", "nosuch"])
-    assert result["duration_seconds"] < 8
+    assert result["duration_seconds"] < 8 + SLACK
     said = findings["node node-a"]["summary"]
     assert findings["node node-a"]["status"] == "fail"
     assert "port 18000 (workspace) does not answer" in said
@@ -148,7 +149,7 @@ def test_a_silent_machine_costs_no_more_than_the_slowest_probe(lan: Cluster) -> 
     for name in ("proxy", "a", "b", "c"):
         lan.firewall(name, "meta l4proto tcp drop")
     findings, _, result = look(lan, ["node-a", "node-b", "node-c"])
-    assert 3 < result["duration_seconds"] < 6
+    assert 3 < result["duration_seconds"] < 4 + SLACK
     assert findings["bioproxy proxy"]["cause"] == "scaling.timeout"
     assert {findings[f"node node-{name}"]["status"] for name in "abc"} == {"fail"}
 
@@ -166,7 +167,7 @@ def test_services_that_hang_or_say_nonsense_cost_little(lan: Cluster) -> None:
     lan.serve("proxy", {80: None, 443: None, 5432: None, 6379: None, 11121: None})
     lan.serve("a", {11123: "\0\xff" * 9000, 18000: None, 11300: "x" * 9000, 1883: None, 9001: "?"})
     findings, _, result = look(lan, ["node-a"])
-    assert result["duration_seconds"] < 8
+    assert result["duration_seconds"] < 8 + SLACK
     assert findings["node node-a"]["status"] == "pass"
     assert findings["versions"]["status"] == "skip"
     assert findings["clocks"]["status"] == "skip"

@@ -101,4 +101,5 @@ def test_configurations_that_make_no_sense(ca_file: str) -> None:
     with Peer(silent) as peer:
         url = f"ldaps://127.0.0.1:{peer.port}"
         missing = ask(url, ca_file="/nowhere.pem")["ca_file /nowhere.pem"]
-    assert missing.status is Status.ERROR
+    assert (missing.status, missing.cause) == (Status.ERROR, "sso.configuration")
+    assert missing.summary.startswith("The authorities in /nowhere.pem cannot be used: No such")

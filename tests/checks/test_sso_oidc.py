@@ -3,7 +3,6 @@
 import inspect
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from tests.lab import idp
 from tests.lab.certificates import Made, proper
 from tests.lab.idp import Reply, Site
 from tests.lab.peers import Peer, endless, saying, server_context, silent, tls
+from tests.lab.timing import within
 from tests.lab.web import https_without_end, squid
 
 OK = Status.PASS
@@ -101,7 +101,7 @@ def test_without_one_nothing_is_asked_or_imported() -> None:
         "for kind in (SsoOidc, SsoSaml, SsoLdap, SsoProviders):\n"
         "    check = kind(context()); (f,) = check.judge(check.observe(Host()), None)\n"
         "    assert (f.status, f.cause) == ('skip', 'scope.not-configured'), f\n"
-        "    assert 'portal.bioturing.com' in f.remedy.text, f\n"
+        "    assert 'in the configuration: ' in f.remedy.text, f\n"
         "heavy = {'httpx', 'ssl', 'anyio', 'asyncio', 'cryptography', 'joserfc', 'defusedxml'}\n"
         "sys.exit(' '.join(heavy & set(sys.modules)) or 0)"
     )
@@ -325,7 +325,8 @@ def test_issuers_that_are_none(issuer: str, words: str) -> None:
 
 @pytest.mark.parametrize(
     "issuer", ["http://idp.lab", "idp.lab", "https://", "https://idp.lab:0", "https://a:hush@idp.lab",
-               "https://idp.lab:99999", "https://idp..lab"],
+               "https://a:b/hush@idp.lab", "https://a:1/hush@idp.lab", "https://idp.lab:99999",
+               "https://idp..lab"],
 )  # fmt: skip
 def test_addresses_that_are_none(issuer: str) -> None:
     first, _ = ask(None, issuer).values()
@@ -352,10 +353,8 @@ def test_peers_that_are_no_provider(trusted: Any, tmp_path: Path) -> None:
         (tls(trusted[0]), "no-http"),
         (tls(broken), "untrusted"),
     ):
-        with Peer(behaviour) as peer:
-            started = time.monotonic()
+        with Peer(behaviour) as peer, within(3):
             found = ask(trusted, f"https://127.0.0.1:{peer.port}", timeout=3)[""]
-            assert time.monotonic() - started < 4
         assert (found.status, found.cause) == (Status.FAIL, f"sso.{cause}"), found
 
 
@@ -371,10 +370,8 @@ def test_a_document_without_an_end(trusted: Any, site: Site) -> None:
 def test_a_flood_is_not_read_to_its_end(trusted: Any) -> None:
     """What ends it is the size: time would be up much later."""
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"
-    with Peer(https_without_end(trusted[0], head, b" " * 65536)) as peer:
-        started = time.monotonic()
-        found = ask(trusted, f"https://127.0.0.1:{peer.port}", timeout=20)[""]
-        assert time.monotonic() - started < 3
+    with Peer(https_without_end(trusted[0], head, b" " * 65536)) as peer, within(1):
+        found = ask(trusted, f"https://127.0.0.1:{peer.port}", timeout=60)[""]
     assert (found.status, found.cause) == (Status.FAIL, "sso.too-large")
 
 
@@ -398,9 +395,8 @@ def test_one_that_hangs_holds_up_no_other(trusted: Any, site: Site) -> None:
             {"issuer": site.url, "ca_file": trusted[1]},
         ]
         check = SsoOidc(context(sso={"oidc": providers}, timeout=3))
-        started = time.monotonic()
-        found = judge(check, observe(check))
-        assert time.monotonic() - started < 3
+        with within(3):
+            found = judge(check, observe(check))
     assert found[f"https://127.0.0.1:{peer.port}"].status is Status.FAIL
     assert found[site.url].status is OK and found[f"{site.url} keys"].status is OK
 

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from tests.conftest import DEBIAN, MakeHost, context, judge
 from tests.lab import filesystems
 from tests.lab.filesystems import place
 from tests.lab.stuck import stuck_mount
+from tests.lab.timing import wait_until, within
 
 PATHS = {"app": "/srv/app", "metadata": "/srv/metadata", "user": "/srv/user"}
 LARGE = place("/mnt", 900, target="/mnt", device="8:33", source="/dev/sdc1")
@@ -370,15 +370,13 @@ def test_a_mount_that_never_answers_hides_no_other_tier(tmp_path: Path) -> None:
     directory = tmp_path / "hung"
     directory.mkdir()
     storage = {**PATHS, "metadata": str(directory / "metadata")}
-    check = StorageCapacity(context(storage=storage, timeout=0.6))
-    with stuck_mount(directory):
-        start = time.monotonic()
+    check = StorageCapacity(context(storage=storage, timeout=4))
+    with stuck_mount(directory), within(4):
         findings = judge(check, check.observe(Host()))
-        assert time.monotonic() - start < 0.6
     hung = findings["METADATA"]
     assert hung.status is Status.ERROR
     assert hung.summary == (
-        f"METADATA could not be looked at: {directory}/metadata: no answer within 0.3 s."
+        f"METADATA could not be looked at: {directory}/metadata: no answer within 2 s."
     )
     assert hung.remedy and str(directory) in hung.remedy.text
     assert Status.ERROR not in {findings["APP"].status, findings["USER"].status}
@@ -433,10 +431,10 @@ def test_a_full_file_system_fails(lab: Path) -> None:
 def test_nothing_stays_mounted(lab: Path) -> None:
     filesystems.doctor(lab, "loop small 8M defaults mkfs.ext4 -q\n", "storage.capacity")
     assert str(lab) not in Path("/proc/self/mountinfo").read_text()
-    deadline = time.monotonic() + 10  # the kernel detaches a loop device some time after its mount
-    while str(lab) in subprocess.check_output(["losetup", "--all"], text=True):
-        assert time.monotonic() < deadline, "a loop device stays attached"
-        time.sleep(0.05)
+    wait_until(  # the kernel detaches a loop device some time after its mount
+        lambda: str(lab) not in subprocess.check_output(["losetup", "--all"], text=True),
+        "no loop device attached",
+    )
 
 
 def test_this_host() -> None:

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from biostudio_doctor.tiers import StorageFacts
 from tests.conftest import DEBIAN, context, judge
 from tests.lab import filesystems
 from tests.lab.filesystems import place
+from tests.lab.timing import wait_until
 
 lab = filesystems.lab
 FAST = Performance(
@@ -159,7 +159,7 @@ def running(tmp_path: Path) -> Iterator["tuple[subprocess.Popen[str], Path]"]:
     directory.mkdir()
     config = tmp_path / "config.toml"
     config.write_text(f'role = "bioproxy"\n[storage]\nmetadata = "{directory}"\n')
-    slow = "import biostudio_doctor.host.disk as d; d.FSYNC_LIMIT = 10**9; d.FSYNC_SECONDS = 12.0"
+    slow = "import biostudio_doctor.host.disk as d; d.FSYNC_LIMIT = 10**9; d.FSYNC_SECONDS = 99.0"
     command = "from biostudio_doctor.cli import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", f"{slow}; {command}", "check", "storage.performance", "--deep",
@@ -185,24 +185,17 @@ def holders(directory: Path) -> list[int]:
     return found
 
 
-def wait_for(condition: "object", seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_when_it_is_ended(
     running: "tuple[subprocess.Popen[str], Path]", signal_number: int
 ) -> None:
     process, directory = running
-    wait_for(lambda: holders(directory))
+    wait_until(lambda: holders(directory))
     assert list(directory.iterdir()) == [], "the file has no name while it is written"
     process.send_signal(signal_number)
-    _, stderr = process.communicate(timeout=10)
+    _, stderr = process.communicate(timeout=30)
     assert process.returncode != 0 and "Traceback" not in stderr
-    wait_for(lambda: not holders(directory), 5)
+    wait_until(lambda: not holders(directory))
     assert list(directory.iterdir()) == []
 
 
@@ -210,7 +203,7 @@ def test_the_observing_process_may_be_killed_too(
     running: "tuple[subprocess.Popen[str], Path]",
 ) -> None:
     process, directory = running
-    wait_for(lambda: holders(directory))
+    wait_until(lambda: holders(directory))
     for pid in holders(directory):
         os.kill(pid, signal.SIGKILL)
     output, _ = process.communicate(timeout=30)
