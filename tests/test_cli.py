@@ -255,9 +255,17 @@ def test_colour_only_on_a_terminal_and_only_if_wanted() -> None:
     assert "\x1b[" not in doctor("check", "cpu.count").stdout
 
 
+@pytest.mark.parametrize("group", [(), ("bundle",), ("config",)])
+def test_the_help_of_a_group_says_whole_sentences(group: tuple[str, ...]) -> None:
+    shown = doctor(*group, "--help").stdout
+    assert "\nCommands:\n" in shown and "..." not in shown.partition("\nCommands:\n")[2]
+
+
 def test_list_names_every_check_and_explain_explains_it() -> None:
-    listed = [line.split()[0] for line in doctor("list").stdout.splitlines()[2:]]
-    assert len(listed) == len(set(listed)) >= 18
+    shown = doctor("list").stdout
+    listed = [line.split()[0] for line in shown.splitlines()[2:]]
+    assert listed == sorted(listed) and len(listed) == len(set(listed)) >= 18
+    assert "biostudio-doctor" not in shown  # only another package's checks are said to be its
     for check_id in ("cpu.count", "storage.capacity"):
         page = doctor("explain", check_id).stdout
         for part in (f"# {check_id}: ", "Why: ", "Mend: ", "Requirement:", "Runs: "):

@@ -27,8 +27,8 @@ def doctor(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     ("arguments", "said"),
     [
         (["listen", "--role", "proxy"], "Invalid value for '--role'"),
-        (["listen", "--for", "10"], "--for: expected a time such as 90s, 10m or 2h"),
-        (["listen", "--for", "0m"], "--for: expected"),
+        (["listen", "--for", "10"], "--for: '10': expected a duration such as 90s, 10m, 24h"),
+        (["listen", "--for", "0m"], "--for: '0m': expected 1s at least"),
         (["listen", "--for", "25h"], "24h at most"),
         (["listen", "--allow", "10.0.0.0/33"], "--allow: expected 10.0.0.0/24 or an IP address"),
         (["listen", "--address", "db1"], "--address: expected an IP address, not 'db1'"),

@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import pytest
 
 from tests.lab.plugins import install
 from tests.lab.stuck import stuck_mount
+from tests.lab.timing import wait_until, within
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +80,7 @@ def test_a_plug_in_has_settings(acme: Path, tmp_path: Path) -> None:
         ("faulty.silent", "it gave no finding"),
         ("faulty.unserialisable", "The check broke: TypeError"),
         ("faulty.surrogates", "The check broke: UnicodeEncodeError"),
+        ("faulty.unspeakable", "could not be observed: /srv/caf\ufffd: Permission denied"),
         ("faulty.import", "cannot be imported: RuntimeError: this plug-in is broken on two lines."),
         ("faulty.importexit", "cannot be imported: SystemExit: 7."),
         ("faulty.missing", "cannot be imported: ModuleNotFoundError"),
@@ -102,7 +105,7 @@ def test_what_a_run_does_not_ask_is_not_imported(faulty: Path) -> None:
     found = results(doctor("check", *checks, "--offline", site=faulty))
     later, far = found["faulty.later"], found["faulty.far"]
     assert later["status"] == far["status"] == "skip"
-    assert "is asked in the phase running" in str(later["findings"])
+    assert "is asked in the phase running (--phase running)" in str(later["findings"])
     assert "needs the network, and --offline was given" in str(far["findings"])
     found = results(doctor("check", *checks, "--phase", "running", site=faulty))
     for name in ("faulty.later", "faulty.far"):
@@ -129,9 +132,9 @@ def test_what_a_plug_in_prints_does_not_spoil_the_report(faulty: Path) -> None:
     ],
 )
 def test_a_hung_check_costs_its_own_timeout(faulty: Path, check_id: str, said: str) -> None:
-    start = time.monotonic()
-    done = doctor("check", check_id, "faulty.waits", "os.kernel", "--output", "json", site=faulty)
-    assert time.monotonic() - start < 1 + 3, "a timeout of 1 s, and what a slow machine needs"
+    with within(2):  # of which 1 s is the check's timeout
+        checks = (check_id, "faulty.waits", "os.kernel")
+        done = doctor("check", *checks, "--output", "json", site=faulty)
     found = results(done)
     assert said in found[check_id]["findings"][0]["summary"]  # type: ignore[index]
     assert found[check_id]["title"] != check_id
@@ -151,8 +154,73 @@ def test_an_interrupt_ends_it_at_once_and_quietly(faulty: Path) -> None:
         while not psutil.Process(process.pid).children():  # until the checks run
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (130, "", "\nbiostudio-doctor: interrupted\n")
+
+
+@pytest.mark.parametrize("check_id", ["faulty.asks", "faulty.leaves"])
+def test_no_program_outlives_the_check_that_started_it(faulty: Path, check_id: str) -> None:
+    """Or a daemon whose check hangs in a program would gather one of them with each run."""
+    nap = f"3600.{uuid4().int}"
+    doctor("check", check_id, "--output", "json", site=faulty, env={"NAP": nap})
+    wait_until(lambda: not napping(nap))
+
+
+def test_no_program_outlives_us(faulty: Path) -> None:
+    nap = f"3600.{uuid4().int}"
+    with subprocess.Popen(
+        [sys.executable, "-m", "biostudio_doctor", "check", "faulty.asks", "--timeout", "60"],
+        env={**os.environ, "PYTHONPATH": str(faulty), "NAP": nap},
+        stdout=subprocess.DEVNULL,
+    ) as process:
+        wait_until(lambda: napping(nap))
+        process.kill()
+    wait_until(lambda: not napping(nap))
+
+
+_ORPHANED = """
+import os, sys, threading, time
+from biostudio_doctor.expendable import Expendable, accompany
+
+parent = os.getpid()
+
+def main(_):
+    while os.getppid() == parent:
+        time.sleep(0.01)
+    nap = threading.Thread(target=time.sleep, args=(120,), daemon=True)
+    nap.start()
+    accompanied = accompany([nap], parent)
+    with open(sys.argv[1], "w") as file:
+        file.write(str(accompanied))
+
+Expendable(main)
+os._exit(0)
+"""
+
+
+def test_we_may_be_gone_before_the_checks_run(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    subprocess.run([sys.executable, "-c", _ORPHANED, str(told)], check=True, timeout=60)
+    wait_until(lambda: told.exists() and told.read_text())
+    assert told.read_text() == "False"
+
+
+def test_who_starts_us_may_ignore_the_end_of_children(faulty: Path) -> None:
+    """Which we would inherit, and take every program and process for one that ended well."""
+    ignoring = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); "
+    ours = [sys.executable, "-m", "biostudio_doctor", "check", "faulty.dies", "--output", "json"]
+    done = subprocess.run(
+        [sys.executable, "-c", f"{ignoring}os.execv(sys.argv[1], sys.argv[1:])", *ours],
+        env={**os.environ, "PYTHONPATH": str(faulty)},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    (finding,) = results(done)["faulty.dies"]["findings"]  # type: ignore[misc]
+    assert finding["summary"] == "The check ended its process (killed by SIGABRT)."
+
+
+def napping(nap: str) -> bool:
+    running = (process.info["cmdline"] for process in psutil.process_iter(["cmdline"]))
+    return ["sleep", nap] in running
 
 
 def test_a_crash_loses_only_the_culprit(faulty: Path) -> None:
@@ -177,13 +245,11 @@ def test_the_timeout_can_be_given(faulty: Path) -> None:
 def test_the_program_ends_although_a_check_cannot_be_killed(faulty: Path, tmp_path: Path) -> None:
     directory = tmp_path / "mount"
     directory.mkdir()
-    with stuck_mount(directory):
-        start = time.monotonic()
+    with stuck_mount(directory), within(2):
         done = doctor(
             "check", "faulty.stuck", "faulty.waits", "--output", "json", site=faulty,
             env={"STUCK_MOUNT": str(directory)},
         )  # fmt: skip
-        assert time.monotonic() - start < 1 + 3
     found = results(done)
     (finding,) = found["faulty.stuck"]["findings"]  # type: ignore[misc]
     assert f"while it tried to statvfs {directory}" in finding["summary"]

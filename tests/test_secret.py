@@ -60,7 +60,7 @@ def test_it_is_hidden_in_every_form(make_host: MakeHost) -> None:
             assert "[hidden]" in hide(whole)
     assert hide(f"https://user:{quote(value, safe='')}@host") == "https://user:[hidden]@host"
     assert hide_in({"a": [value, 1, None, {value: f"<{value}>"}]}) == {
-        "a": ["[hidden]", 1, None, {value: "<[hidden]>"}]
+        "a": ["[hidden]", 1, None, {"[hidden]": "<[hidden]>"}]
     }
 
 
@@ -68,6 +68,7 @@ def test_a_password_that_is_a_word_stays_in_longer_words(make_host: MakeHost) ->
     reveal(Secret(file="/secret"), make_host({"/secret": "postgres"}))
     assert hide("PostgreSQL, postgresql, postgres_x") == "PostgreSQL, postgresql, [hidden]_x"
     assert hide("user:postgres@host, 'postgres'") == "user:[hidden]@host, '[hidden]'"
+    assert hide_in({"postgres": "postgres"}) == {"postgres": "[hidden]"}, "a field's name stays"
 
 
 def test_a_report_stays_whole_whatever_the_password_is(make_host: MakeHost) -> None:

@@ -2,7 +2,6 @@
 
 import http.server
 import json
-import os
 import socket
 import struct
 import sys
@@ -19,9 +18,10 @@ from hypothesis import strategies as st
 from biostudio_doctor.host import Host, docker, kubernetes
 from biostudio_doctor.host.containerd import offers_cri
 from biostudio_doctor.host.daemons import http_get_local
-from biostudio_doctor.host.docker import parse_config, parse_info, parse_options, without_user
+from biostudio_doctor.host.docker import parse_config, parse_info, parse_options
 from biostudio_doctor.host.routes import Route, parse_routes
 from tests.conftest import MakeHost
+from tests.lab.network import free_port
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
@@ -72,25 +72,6 @@ def test_any_command_line_is_read(arguments: list[str]) -> None:
 def test_options_with_a_space_and_with_an_equals_sign() -> None:
     line = ["/usr/bin/dockerd", "-H", "fd://", "--log-opt", "max-size=1m", "--log-opt=max-file=3"]
     assert parse_options(line)["log-opt"] == ["max-size=1m", "max-file=3"]
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("http://proxy.example:3128", "http://proxy.example:3128"),
-        ("http://user:{}@proxy.example:3128/", "http://proxy.example:3128/"),
-        ("http://user:p@{}//@proxy.example", "http://proxy.example"),
-        ("user:{}@proxy.example:3128", "proxy.example:3128"),
-        ("ssh://root@build.example", "ssh://build.example"),
-    ],
-)
-def test_no_user_or_password_is_shown(url: str, shown: str) -> None:
-    assert without_user(url.format(os.urandom(6).hex())) == shown
-
-
-@given(st.text())
-def test_nothing_is_left_before_an_at_sign(url: str) -> None:
-    assert "@" not in without_user(url)
 
 
 def test_docker_host_leads_to_a_socket_or_elsewhere(make_host: MakeHost) -> None:
@@ -221,7 +202,7 @@ def health(status: int) -> Iterator[int]:
 def test_a_kubelet_is_well_or_says_that_it_is_not() -> None:
     with health(200) as port:
         assert http_get_local(Host(), port, "/healthz", 2).state == "answers"
-    assert http_get_local(Host(), port, "/healthz", 2).state == "refused"
+    assert http_get_local(Host(), free_port(), "/healthz", 2).state == "refused"
     with health(500) as port:
         answer = http_get_local(Host(), port, "/healthz", 2)
     assert answer.state == "odd" and "HTTP 500" in answer.detail

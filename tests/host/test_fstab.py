@@ -27,7 +27,7 @@ UUID=8a1c5d3e-0002\tnone\tswap\tsw\t0\t0
 UUID=8a1c5d3e-0003   /mnt/my\\040data/  xfs  defaults,nofail  0  0
 //nas/share /mnt/nas cifs credentials=/root/secret,password=hunter2,noauto,_netdev 0 0
 10.0.0.5:/export /mnt/nfs nfs4
-https://me:hunter2@dav.example.org /mnt/dav davfs noauto,x-systemd.automount
+https://me:hunter2/1@dav.example.org /mnt/dav davfs noauto,x-systemd.automount
 /mnt/big/home /home none bind
 """
 

@@ -52,6 +52,12 @@ def test_reading_is_bounded(make_host: MakeHost) -> None:
     assert make_host({"/big": b"x" * 3_000_000}).read_bytes("/big") == b"x" * (1 << 20)
 
 
+def test_what_is_no_file_is_named_by_its_path(make_host: MakeHost) -> None:
+    with pytest.raises(IsADirectoryError) as raised:
+        make_host({"/there/x": ""}).read("/there")
+    assert str(raised.value.filename).endswith("/there")
+
+
 def test_bytes_that_are_no_text_are_read(make_host: MakeHost) -> None:
     assert make_host({"/file": b"a\xff\xfeb"}).read("/file") == "a\ufffd\ufffdb"
 

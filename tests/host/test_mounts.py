@@ -16,7 +16,7 @@ TABLE = """\
 41 26 8:17 /app /srv/app ro,relatime shared:40 - ext4 /dev/sdb1 rw
 42 26 0:45 /@data /data rw,relatime - btrfs /dev/sdc rw,ssd,subvolid=256,subvol=/@data
 43 26 0:50 / /mnt/nfs rw,relatime - nfs4 10.0.0.5:/export rw,vers=4.2,hard,proto=tcp
-44 26 0:51 / /mnt/dav rw,nosuid - fuse https://colleague:hunter2@dav.example.org/x rw,user_id=0
+44 26 0:51 / /mnt/dav rw,nosuid - fuse https://colleague:hunter2/1@dav.example.org/x rw,user_id=0
 """
 
 

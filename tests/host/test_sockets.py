@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from biostudio_doctor.host import Host
 from biostudio_doctor.host.sockets import holders, parse_tcp, tcp_sockets, try_bind
+from tests.lab.network import free_port
 
 #: Lines as Linux 6.1 writes them on a little-endian machine.
 TABLE = """\
@@ -75,8 +76,8 @@ def test_of_several_holders_the_first_is_named() -> None:
 
 def test_trying() -> None:
     with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        port = server.getsockname()[1]
+        port = free_port()
+        server.bind(("127.0.0.1", port))
         assert try_bind(port, socket.AF_INET) == "taken"  # bound, and not listening
         assert try_bind(port, socket.AF_INET6) == "free"
     assert try_bind(port, socket.AF_INET) == "free"
@@ -85,8 +86,8 @@ def test_trying() -> None:
 def test_trying_does_not_listen_and_leaves_nothing() -> None:
     before = set(os.listdir("/proc/self/fd"))
     with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        port = server.getsockname()[1]
+        port = free_port()
+        server.bind(("127.0.0.1", port))
     assert try_bind(port, socket.AF_INET) == "free"
     assert set(os.listdir("/proc/self/fd")) == before
     assert ("listen", port) not in {(item.state, item.port) for item in tcp_sockets(Host())}

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.network import free_port
+
 _NTP_EPOCH = 2_208_988_800  # seconds from 1900 to 1970
 CHRONYD = shutil.which("chronyd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 CHRONYC = shutil.which("chronyc")
@@ -62,9 +64,7 @@ def chronyd(directory: Path, directives: str) -> Iterator[Path]:
         pytest.skip("chrony is not installed")
     if os.geteuid() != 0:
         pytest.skip("chronyd wants to be root")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     config = directory / "chrony.conf"
     config.write_text(
         f"{directives}\nport 0\ncmdport {port}\nbindcmdaddress 127.0.0.1\n"
@@ -84,12 +84,12 @@ def chronyd(directory: Path, directives: str) -> Iterator[Path]:
         yield programs
     finally:
         process.terminate()
-        process.wait(5)
+        process.wait(20)
 
 
 def wait_until(programs: Path, said: str) -> None:
     """Wait until chronyc says something of the tracking, such as ',Normal'."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     answer = ""
     while time.monotonic() < deadline:
         asked = [str(programs / "chronyc"), "-n", "-c", "tracking"]

@@ -56,7 +56,7 @@ class Cluster(Namespaces):
         """Start a server in a namespace, and wait until it listens; `stop` or `close` ends it."""
         log = self.directory / f"{Path(command[0]).name}-{name}-{len(self._processes)}.log"
         process = self.spawn(name, command, log)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not set(ports) <= _listening(process.pid):
             assert process.poll() is None, f"{command} has ended: {log.read_text()}"
             assert time.monotonic() < deadline, f"{command} does not listen: {log.read_text()}"

@@ -23,8 +23,7 @@ from biostudio_doctor import plan as planning
 from biostudio_doctor.config import DaemonConfig
 from biostudio_doctor.daemon.messages import Listening, Reload
 from biostudio_doctor.daemon.supervisor import Supervisor
-
-PATIENCE = 20.0  # seconds
+from tests.lab.timing import PATIENCE
 
 
 class Running:

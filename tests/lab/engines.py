@@ -116,7 +116,7 @@ class Engines:
 
     def _until(self, process: subprocess.Popen[bytes], name: str, command: list[str]) -> None:
         """Wait until a client's command succeeds."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while subprocess.run(command, capture_output=True, check=False).returncode:
             log = self.base / f"{name}.log"
             assert process.poll() is None, f"{name} ended: {log.read_text()[-2000:]}"

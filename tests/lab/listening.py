@@ -35,7 +35,7 @@ class Listening:
         self.process: Popen[bytes] = net.start(
             name, [*into_log, *wrapper, *DOCTOR, "listen", *arguments], env=environment(code)
         )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not _CODE.search(self.said):
             assert self.process.poll() is None, self.said
             assert time.monotonic() < deadline, self.said

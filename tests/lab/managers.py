@@ -96,7 +96,7 @@ class Firewalld:
         (directory / "bus.conf").write_text(_BUS.format(bus=directory / "bus"))
         (directory / "etc").mkdir()
         self._start(f"exec dbus-daemon --nofork --config-file={directory}/bus.conf")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not (directory / "bus").exists():
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -166,7 +166,7 @@ class Docker:
              "--propagation", "private", "sh", "-c", script],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while subprocess.run([*self._client, "version"], capture_output=True).returncode:  # noqa: PLW1510
             assert self._daemon.poll() is None, "dockerd has ended"
             assert time.monotonic() < deadline, "dockerd does not answer"

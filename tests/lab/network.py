@@ -61,7 +61,7 @@ class Network(Namespaces):
         log = self.directory / f"{Path(command[0]).name}-{len(self._processes)}.log"
         return self.spawn(name, command, log, **options)
 
-    def wait_for(self, name: str, address: str, port: int, seconds: float = 20) -> None:
+    def wait_for(self, name: str, address: str, port: int, seconds: float = 60) -> None:
         """Until a TCP server of a namespace listens."""
         family = "-6" if ":" in address else "-4"
         query = ["ss", family, "-Hltn", f"src [{address}]:{port} or src :{port}"]
@@ -96,7 +96,7 @@ class Network(Namespaces):
                 self.run(name, ["ip", "route", "add", route, "dev", "slow"])
 
     def wait_for_link(
-        self, name: str, link: str, maker: subprocess.Popen[bytes], seconds: float = 20
+        self, name: str, link: str, maker: subprocess.Popen[bytes], seconds: float = 60
     ) -> None:
         """Until a namespace has a device that a process is to make there."""
         deadline = time.monotonic() + seconds

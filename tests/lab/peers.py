@@ -27,7 +27,8 @@ class Peer:
         self.connections = 0  # in all
         self.open = 0
         self._lock = threading.Lock()
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
 
     def __enter__(self) -> Peer:
         return self
@@ -40,6 +41,7 @@ class Peer:
     ) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._thread.join(5)
 
     def _serve(self) -> None:
         while True:
@@ -53,7 +55,7 @@ class Peer:
             threading.Thread(target=self._handle, args=(connection,), daemon=True).start()
 
     def _handle(self, connection: socket.socket) -> None:
-        connection.settimeout(20)
+        connection.settimeout(60)  # longer than any test waits for one
         try:
             self._behaviour(connection)
         except OSError:  # the other side has seen enough

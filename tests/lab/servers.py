@@ -20,7 +20,7 @@ import trustme
 
 from tests.lab.network import free_port
 
-_READY = 20.0  # seconds
+_READY = 60.0  # seconds
 _NOBODY = 65534
 
 

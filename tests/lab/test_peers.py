@@ -313,7 +313,7 @@ time.sleep(60)
     [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGKILL, None],
 )
 def test_nothing_outlives_it(net: Network, end: signal.Signals | None) -> None:
-    arguments = () if end else ("--for", "2s")
+    arguments = () if end else ("--for", "6s")
     listening = Listening(net, WORLD, "--role", "bioproxy", *arguments)
     process = listening.process
     assert {80, 443, 5432, 6379, 11121, 11211} <= listeners(net, WORLD)
@@ -323,7 +323,7 @@ def test_nothing_outlives_it(net: Network, end: signal.Signals | None) -> None:
     if end:
         time.sleep(0.1)
         process.send_signal(end)
-    assert process.wait(5) == (-9 if end == signal.SIGKILL else 0)
+    assert process.wait(30) == (-9 if end == signal.SIGKILL else 0)
     assert not listeners(net, WORLD)
     if end != signal.SIGKILL:
         left = net.run(WORLD, ["ss", "-Htna"]).stdout

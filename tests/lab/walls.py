@@ -22,6 +22,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -50,6 +51,7 @@ class Wall:
     def __init__(self) -> None:
         self._prefix = f"bdw{os.getpid()}n{next(_NUMBERS)}"
         self._workers: dict[str, subprocess.Popen[str]] = {}
+        self._lock = Path(tempfile.gettempdir(), f"{self._prefix}.lock")
         try:
             self._build()
         except BaseException:
@@ -65,6 +67,8 @@ class Wall:
         done = subprocess.run(
             ["ip", "netns", "exec", self.namespace(name), *command],
             input=given, capture_output=True, text=True, check=False, timeout=60,
+            # Of the machine's own lock another wall may be the holder.
+            env={**os.environ, "XTABLES_LOCKFILE": str(self._lock)},
         )  # fmt: skip
         assert done.returncode == 0, f"{command}: {done.stderr}{done.stdout}\n{given}"
         return done.stdout
@@ -115,6 +119,7 @@ class Wall:
             subprocess.run(
                 ["ip", "netns", "delete", self.namespace(name)], capture_output=True, check=False
             )
+        self._lock.unlink(missing_ok=True)
 
     def _build(self) -> None:
         for name in (CALLER, SERVER, CONTAINER):
@@ -142,7 +147,7 @@ class Wall:
             assert self.ask(name) == "ready"
         calls = [(address.partition("/")[0], SERVER6 if ":" in address else SERVER4, PORTS[0])
                  for address in CALLERS]  # fmt: skip
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while set(self.call(calls)) != {"accept"}:
             assert time.monotonic() < deadline, "the server is not reached"
 
@@ -195,8 +200,9 @@ def _connect_all(calls: list[tuple[str, str, int]]) -> list[str]:
             selector.register(client, selectors.EVENT_WRITE)
             waiting[client] = number
         deadline = time.monotonic() + PATIENCE
-        while waiting and (left := deadline - time.monotonic()) > 0:
-            for key, _ in selector.select(left):
+        # Who answered is heard also where this process was not, for longer than that.
+        while waiting and (ready := selector.select(max(0.0, deadline - time.monotonic()))):
+            for key, _ in ready:
                 client = key.fileobj  # type: ignore[assignment]
                 result = client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 assert result != errno.EINPROGRESS

@@ -127,7 +127,7 @@ def squid(rules: str, login: str = "", certificate: bytes = b"") -> Iterator[Squ
 
 
 def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         if process.poll() is not None or time.monotonic() > deadline:
             raise AssertionError(f"squid does not start: {log.read_text() if log.exists() else ''}")

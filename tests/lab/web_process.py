@@ -34,6 +34,7 @@ from biostudio_doctor.model import (
 )
 from tests.conftest import report as base_report
 from tests.lab.network import free_port
+from tests.lab.timing import PATIENCE, wait_until
 
 NOW = datetime(2026, 11, 27, 0, 30, tzinfo=UTC)
 #: Words of a finding that would do harm in a page.
@@ -80,7 +81,7 @@ class WebProcess:
         theirs.close()
 
     def __enter__(self) -> WebProcess:
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + PATIENCE
         while True:
             assert self.process.poll() is None, self.log
             with socket.socket() as probe:
@@ -120,16 +121,22 @@ class WebProcess:
         self.tell(Beat())
 
     def show(self, report: Report, **daemon: Any) -> None:
-        """Tell a report, and wait until it is what is served."""
+        """Tell a report, and that the supervisor lives."""
         config = msgspec.structs.replace(
             self.config, daemon=msgspec.structs.replace(self.config.daemon, **daemon)
         )
         self.tell(Snapshot(report=report, config=config))
         self.beat()
 
+    def serve(self, report: Report) -> None:
+        """Tell a report, and wait until it is what is served."""
+        self.show(report)
+        told = msgspec.json.decode(msgspec.json.encode(report))
+        wait_until(lambda: httpx.get(f"{self.url}/api/v1/report").json() == told, "served")
+
     def wait_for(self, path: str = "/metrics", status: int = 200, **options: Any) -> httpx.Response:
         """Ask until the answer has this status."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE
         while True:
             answer = httpx.get(self.url + path, **options)
             if answer.status_code == status:
@@ -137,7 +144,7 @@ class WebProcess:
             assert time.monotonic() < deadline, answer
             time.sleep(0.02)
 
-    def asked_to_reload(self, answer: Reloaded | None = None, patience: float = 5) -> bool:
+    def asked_to_reload(self, answer: Reloaded | None = None, patience: float = PATIENCE) -> bool:
         """Whether a Reload came, which is then answered."""
         self._peer.settimeout(patience)
         try:
@@ -230,7 +237,7 @@ def hostile() -> Report:
     )
 
 
-def asked(port: int, data: bytes, timeout: float = 5) -> bytes:
+def asked(port: int, data: bytes, timeout: float = PATIENCE) -> bytes:
     """What comes for these bytes until the connection ends."""
     with socket.create_connection(("127.0.0.1", port), timeout) as sock:
         with contextlib.suppress(ConnectionError):  # it had heard enough

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from biostudio_doctor.peers import listener, protocol
 from biostudio_doctor.peers.client import knock
 from biostudio_doctor.peers.listener import Listener
+from tests.lab.timing import within
 
 KEY = protocol.key(protocol.new_code())
 
@@ -41,7 +42,7 @@ class House:
         self.seen[outcome] += 1
 
     async def proves(self) -> bool:
-        found = await knock("127.0.0.1", self.port, "redis", KEY)
+        found = await knock("127.0.0.1", self.port, "redis", KEY, 5)
         return found.proof is not None and found.proof.listener.port == self.port
 
     async def hears(self, data: bytes) -> bytes:
@@ -52,7 +53,7 @@ class House:
             channel.setblocking(False)
             await loop.sock_connect(channel, ("127.0.0.1", self.port))
             await loop.sock_sendall(channel, data)
-            while more := await asyncio.wait_for(loop.sock_recv(channel, 4096), 10):
+            while more := await asyncio.wait_for(loop.sock_recv(channel, 4096), 30):
                 heard += more  # each by itself: what came before a RST counts
         return heard
 
@@ -95,7 +96,7 @@ garbage = st.one_of(
 @given(st.lists(garbage, min_size=1, max_size=20))
 def test_without_the_code_not_one_byte_is_answered(sent: list[bytes]) -> None:
     async def test() -> None:
-        with house(patience=0.1) as here:
+        with house(patience=0.3) as here:
             assert set(await asyncio.gather(*map(here.hears, sent))) == {b""}
             assert here.seen["proved"] == 0 and await here.proves()
 
@@ -104,13 +105,15 @@ def test_without_the_code_not_one_byte_is_answered(sent: list[bytes]) -> None:
 
 def test_a_first_wrong_byte_ends_it_at_once_and_silence_after_a_while() -> None:
     async def test() -> None:
-        with house(patience=1.5) as here:
-            started = time.perf_counter()
+        with house(patience=60) as here, within(0.1):
             assert await here.hears(b"x") == b""
-            assert time.perf_counter() - started < 1.2
-            assert await here.hears(protocol.HELLO) == b""  # a beginning, and nothing more
-            assert 1.4 < time.perf_counter() - started < 6
-            assert here.seen == {"no code": 2}
+            assert here.seen == {"no code": 1}
+        with house(patience=1.5) as here:
+            started = time.monotonic()
+            with within(1.5):
+                assert await here.hears(protocol.HELLO) == b""  # a beginning, and nothing more
+            assert time.monotonic() - started > 1.4
+            assert here.seen == {"no code": 1}
 
     run(test)
 
@@ -130,7 +133,7 @@ def test_one_byte_now_and_then_does_not_buy_time() -> None:
 
 def test_a_hello_is_answered_once() -> None:
     async def test() -> None:
-        with house(patience=0.2) as here:
+        with house(patience=1) as here:
             greeting = protocol.hello(KEY, here.port)
             first = await here.hears(greeting)
             assert protocol.understood(KEY, greeting, first)
@@ -165,7 +168,7 @@ async def opened(count: int, port: int) -> list[socket.socket]:
 
 def test_of_a_crowd_the_oldest_goes_first_and_others_stay() -> None:
     async def test() -> None:
-        with house(connections=4, patience=10) as here:
+        with house(connections=4, patience=60) as here:
             other = socket.socket()
             other.setblocking(False)
             other.bind(("127.0.0.2", 0))

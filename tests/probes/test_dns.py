@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-import time
+import threading
 from collections.abc import Callable
 
 import dns.flags
@@ -20,9 +20,11 @@ from biostudio_doctor.probes import dns as probe
 from biostudio_doctor.probes.results import Answer, Lookup
 from tests.conftest import MakeHost
 from tests.lab.names import DnsReply, name_server
+from tests.lab.network import free_port
+from tests.lab.timing import within
 
 
-def ask(port: int, record: str = "A", timeout: float = 1.0) -> Answer:
+def ask(port: int, record: str = "A", timeout: float = 10.0) -> Answer:
     return asyncio.run(
         probe.ask("studio.lab", record, "127.0.0.1", timeout=timeout, port=port)  # type: ignore[arg-type]
     )
@@ -47,7 +49,7 @@ def test_an_answer_with_its_chain_of_aliases() -> None:
         answer = ask(port)
     assert answer.failure is None and answer.code == "NOERROR" and not answer.over_tcp
     assert answer.addresses == ("192.0.2.7",) and answer.aliases == ("cdn.lab", "edge.lab")
-    assert 0 < answer.seconds < 1
+    assert 0 < answer.seconds < 10
 
 
 def test_ipv6() -> None:
@@ -71,7 +73,7 @@ def thousands(query: dns.message.Message) -> bytes:
 
 def test_thousands_of_records_are_cut_short() -> None:
     with name_server(answering(flags=dns.flags.TC), over_tcp=thousands) as port:
-        assert len(ask(port, timeout=5).addresses) == 16
+        assert len(ask(port).addresses) == 16
 
 
 def another_question(query: dns.message.Message) -> bytes:
@@ -101,18 +103,17 @@ def looping(query: dns.message.Message) -> bytes:
          "other question", "loop of aliases"],
 )  # fmt: skip
 def test_what_goes_wrong_is_named(reply: DnsReply, reason: str, code: str) -> None:
-    with name_server(reply) as port:
-        answer = ask(port, timeout=0.3)
+    with name_server(reply) as port, within(0.3):
+        answer = ask(port, timeout=0.3 if reason == "timeout" else 30)
     assert answer.failure and answer.failure.phase == "resolve"
     assert (answer.failure.reason, answer.code) == (reason, code)
-    assert answer.addresses == () and answer.seconds < 1
+    assert answer.addresses == ()
 
 
 def test_nobody_listens() -> None:
-    with name_server(answering()) as port:
-        pass
-    answer = ask(port, timeout=20)
-    assert answer.failure and answer.failure.reason == "refused" and answer.seconds < 10
+    with within(1):
+        answer = ask(free_port(), timeout=30)
+    assert answer.failure and answer.failure.reason == "refused"
 
 
 def test_a_lost_datagram_is_no_silence() -> None:
@@ -123,7 +124,7 @@ def test_a_lost_datagram_is_no_silence() -> None:
         return answering("studio.lab. A 192.0.2.7")(query) if len(seen) > 1 else None
 
     with name_server(lossy) as port:
-        assert ask(port, timeout=1.5).addresses == ("192.0.2.7",)
+        assert ask(port).addresses == ("192.0.2.7",)
     assert len(seen) == 2
 
 
@@ -138,7 +139,7 @@ def test_no_bytes_of_a_server_break_it(data: bytes) -> None:
 
 @pytest.mark.parametrize("server", ["192.0.2.1%nowhere", "not an address"])
 def test_what_is_no_server(server: str) -> None:
-    answer = asyncio.run(probe.ask("studio.lab", "A", server, timeout=0.3))
+    answer = asyncio.run(probe.ask("studio.lab", "A", server, timeout=5))
     assert answer.failure
 
 
@@ -156,9 +157,9 @@ def test_name_servers_as_the_c_library_reads_them(make_host: MakeHost) -> None:
 
 
 def test_the_system_resolves() -> None:
-    looked_up = asyncio.run(probe.lookup("localhost", timeout=2))
+    looked_up = asyncio.run(probe.lookup("localhost", timeout=10))
     assert "127.0.0.1" in looked_up.addresses and looked_up.failure is None
-    assert asyncio.run(probe.lookup("::1", timeout=2)).addresses == ("::1",)
+    assert asyncio.run(probe.lookup("::1", timeout=10)).addresses == ("::1",)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ def test_what_getaddrinfo_says(
         raise error
 
     monkeypatch.setattr(socket, "getaddrinfo", failing)
-    looked_up = asyncio.run(probe.lookup("studio.lab", timeout=2))
+    looked_up = asyncio.run(probe.lookup("studio.lab", timeout=10))
     assert looked_up.failure and looked_up.failure.reason == reason
 
 
@@ -190,19 +191,20 @@ def test_a_temporary_failure_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> 
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.7", 0))]
 
     monkeypatch.setattr(socket, "getaddrinfo", failing_once)
-    assert asyncio.run(probe.lookup("studio.lab", timeout=2)).addresses == ("192.0.2.7",)
+    assert asyncio.run(probe.lookup("studio.lab", timeout=10)).addresses == ("192.0.2.7",)
 
 
 @pytest.mark.parametrize("name", ["a..b", "x" * 64 + ".lab", "\udc80", "", "ex ample", "\0"])
 def test_what_is_no_name(name: str) -> None:
-    assert asyncio.run(probe.lookup(name, timeout=2)).failure
+    assert asyncio.run(probe.lookup(name, timeout=10)).failure
 
 
 def test_a_resolver_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(5))
-    started = time.monotonic()
-    looked_up = asyncio.run(probe.lookup("studio.lab", timeout=0.2))
-    assert time.monotonic() - started < 1, "neither the lookup nor the end of the loop may wait"
+    released = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: released.wait(60))
+    with within(0.2):  # neither the lookup nor the end of the loop may wait
+        looked_up = asyncio.run(probe.lookup("studio.lab", timeout=0.2))
+    released.set()
     assert looked_up.failure and looked_up.failure.reason == "timeout"
 
 

@@ -17,6 +17,7 @@ from tests.lab.certificates import make
 from tests.lab.network import free_port
 from tests.lab.paths import attempt, connected, cut, lookup, reached, unconnected, untrusted
 from tests.lab.peers import Behaviour, Peer, reset, server_context, silent
+from tests.lab.timing import within
 from tests.lab.web import https, https_without_end
 
 HERE = "127.0.0.1"
@@ -30,7 +31,7 @@ class Lab:
         made = make("localhost", issuer=authority, names=("localhost", HERE))
         self.server = server_context(directory, made)
 
-    def look(self, found: Path, port: int, *, trust: bool = True, seconds: float = 1.0,
+    def look(self, found: Path, port: int, *, trust: bool = True, seconds: float = 20.0,
              other_name: str = "b.lab") -> SecondLook | None:  # fmt: skip
         around = path.Surroundings({}, (), self.ca_file if trust else None)
         target = path.Target(host=found.host, port=port)
@@ -40,7 +41,7 @@ class Lab:
         )  # fmt: skip
 
     def download(self, behaviour: Behaviour, found: Path | None = None,
-                 seconds: float = 5.0) -> Download | None:  # fmt: skip
+                 seconds: float = 20.0) -> Download | None:  # fmt: skip
         around = path.Surroundings({}, (), self.ca_file)
         with Peer(behaviour) as peer:
             target = path.Target(host="localhost", port=peer.port, path="/x")
@@ -63,7 +64,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 
 @pytest.fixture(scope="module")
 def good(lab: Lab) -> Iterator[int]:
-    date = email.utils.formatdate(time.time() - 1000, usegmt=True)
+    date = email.utils.formatdate(time.time() - 10_000, usegmt=True)
     answer = f"HTTP/1.1 302 No\r\nLocation: https://x.lab/\r\nDate: {date}\r\n\r\n"
     with Peer(https(lab.server, answer.encode())) as peer:
         yield peer.port
@@ -102,7 +103,7 @@ def test_through_a_proxy_only_what_the_host_itself_answers(lab: Lab) -> None:
     refusing = Proxy(scheme="http", host=HERE, port=free_port())
     route = Route(variable="https_proxy", proxy=refusing)
     for found in (cut("localhost"), unconnected("localhost"), reached("localhost")):
-        looked = lab.look(structs.replace(found, route=route), 443)
+        looked = lab.look(structs.replace(found, route=route), 443, seconds=1)
         assert tried(looked) <= {"other_name", "same_name"}
 
 
@@ -118,7 +119,7 @@ def test_a_silent_address_is_tried_again(lab: Lab, good: int) -> None:
     found = structs.replace(reached("localhost", attempts=(attempt("::1"), deaf)), port=good)
     around = path.Surroundings({}, (), lab.ca_file)
     target = path.Target(host="localhost", port=good)
-    looked = asyncio.run(second_look.look(found, target, around, other_name="", timeout=1))
+    looked = asyncio.run(second_look.look(found, target, around, other_name="", timeout=20))
     assert looked and [(one.address, one.failure) for one in looked.again] == [(HERE, None)]
 
 
@@ -127,7 +128,7 @@ def test_an_address_without_a_route_is_not(lab: Lab, good: int) -> None:
     found = structs.replace(reached("localhost", attempts=(attempt(HERE), nowhere)), port=good)
     around = path.Surroundings({}, (), lab.ca_file)
     target = path.Target(host="localhost", port=good)
-    assert asyncio.run(second_look.look(found, target, around, other_name="", timeout=1)) is None
+    assert asyncio.run(second_look.look(found, target, around, other_name="", timeout=20)) is None
 
 
 def test_a_handshake_with_another_name_and_once_more(lab: Lab, good: int) -> None:
@@ -149,7 +150,7 @@ def test_what_is_cut_again_is_told(lab: Lab) -> None:
 def test_an_answer_without_trust_tells_the_time(lab: Lab, good: int) -> None:
     looked = lab.look(untrusted("localhost", 10), good, trust=False)
     assert looked and looked.unverified and looked.unverified.status == 302
-    assert looked.unverified.clock_offset == pytest.approx(-1000, abs=3)
+    assert looked.unverified.clock_offset == pytest.approx(-10_000, abs=100)
 
 
 def test_no_redirect_is_followed_without_trust(lab: Lab) -> None:
@@ -173,7 +174,7 @@ def test_small_segments_are_small(address: str) -> None:
 
         async def go() -> None:
             port = server.getsockname()[1]
-            stream = await tcp.connect_in_small_segments(address, port, timeout=1)
+            stream = await tcp.connect_in_small_segments(address, port, timeout=20)
             accepted, _ = server.accept()
             with accepted:
                 size = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
@@ -186,10 +187,8 @@ def test_small_segments_are_small(address: str) -> None:
 
 
 def test_it_ends_in_time(lab: Lab) -> None:
-    with Peer(silent) as peer:
-        started = time.monotonic()
+    with Peer(silent) as peer, within(0.5):
         looked = lab.look(cut("localhost"), peer.port, seconds=0.5)
-    assert time.monotonic() - started < 1
     assert tried(looked) <= {"other_name", "same_name", "small_segments"}
 
 
@@ -201,18 +200,17 @@ def test_a_download_over_several_connections(lab: Lab) -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
     found = lab.download(https(lab.server, answer))
     assert found and found.failure is None and found.connections > 1
-    assert found.length == found.connections * len(body) and 0 < found.seconds < 2
+    assert found.length == found.connections * len(body) and 0 < found.seconds < 20
 
 
 def test_a_download_is_bounded(lab: Lab) -> None:
     head = b"HTTP/1.1 200 OK\r\n\r\n"
     endless = lab.download(https_without_end(lab.server, head, bytes(100_000)))
     assert endless and endless.length < 6 << 20
-    started = time.monotonic()
-    stalling = lab.download(https_without_end(lab.server, head + b"some", b""))
-    assert time.monotonic() - started < 4
+    with within(2):
+        stalling = lab.download(https_without_end(lab.server, head + b"some", b""), seconds=60)
     assert stalling and stalling.length == 4 * stalling.connections
-    assert 1.5 < stalling.seconds < 2.5
+    assert stalling.seconds > 1.5
 
 
 def test_a_download_that_never_begins(lab: Lab) -> None:

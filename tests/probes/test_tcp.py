@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import time
 
 import pytest
 
@@ -10,9 +9,10 @@ from biostudio_doctor.probes import tcp
 from biostudio_doctor.probes.results import Attempt
 from tests.lab.network import free_port
 from tests.lab.peers import Peer, silent
+from tests.lab.timing import within
 
 
-def probe(addresses: list[str], port: int, timeout: float = 2) -> tuple[Attempt, ...]:
+def probe(addresses: list[str], port: int, timeout: float = 20) -> tuple[Attempt, ...]:
     return asyncio.run(tcp.probe(addresses, port, timeout=timeout))
 
 
@@ -24,7 +24,7 @@ def test_each_address_by_itself() -> None:
     assert reasons == ["refused", None, "refused"], "the server listens on 127.0.0.1 alone"
     assert attempts[1].source == "127.0.0.1" and attempts[0].source == "::1"
     chosen = tcp.quickest(attempts)
-    assert chosen and chosen.address == "127.0.0.1" and 0 < chosen.seconds < 1
+    assert chosen and chosen.address == "127.0.0.1" and 0 < chosen.seconds < 20
 
 
 def test_ipv6() -> None:
@@ -51,10 +51,10 @@ def test_a_silent_address_costs_its_timeout() -> None:
     """A full backlog is silent on Linux: the kernel drops the SYN."""
     with socket.create_server(("127.0.0.2", 0), backlog=0) as full:
         place = full.getsockname()
-        with socket.create_connection(place):
+        with socket.create_connection(place), within(0.3):
             (attempt,) = probe([place[0]], place[1], timeout=0.3)
     assert attempt.failure and attempt.failure.reason == "timeout"
-    assert 0.29 < attempt.seconds < 1 and attempt.source == "127.0.0.1"
+    assert attempt.seconds > 0.29 and attempt.source == "127.0.0.1"
 
 
 def test_nothing_to_try() -> None:
@@ -64,7 +64,6 @@ def test_nothing_to_try() -> None:
 def test_a_thousand_at_once_are_no_sum() -> None:
     with Peer(silent) as peer:
         addresses = [f"127.0.{number // 250}.{number % 250 + 1}" for number in range(1000)]
-        started = time.monotonic()
-        attempts = probe(addresses, peer.port)
-    assert time.monotonic() - started < 5
+        with within(2):
+            attempts = probe(addresses, peer.port)
     assert sum(not attempt.failure for attempt in attempts) == 1

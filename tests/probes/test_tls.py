@@ -22,6 +22,7 @@ from biostudio_doctor.probes.failures import ProbeError
 from biostudio_doctor.probes.results import TlsResult
 from biostudio_doctor.probes.tls import host_name, oldest_version, probe, verifying_context
 from tests.lab.certificates import Made, make
+from tests.lab.network import free_port
 from tests.lab.peers import (
     Peer,
     dripping,
@@ -32,6 +33,7 @@ from tests.lab.peers import (
     silent,
     tls,
 )
+from tests.lab.timing import within
 
 NAME = "studio.lab"
 
@@ -57,7 +59,7 @@ def good(authority: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield peer
 
 
-def ask(peer: Peer | int, name: str = NAME, *, timeout: float = 5, **options: Any) -> TlsResult:
+def ask(peer: Peer | int, name: str = NAME, *, timeout: float = 20, **options: Any) -> TlsResult:
     port = peer if isinstance(peer, int) else peer.port
 
     async def connect() -> ByteStream:
@@ -77,7 +79,7 @@ def test_a_good_server(good: Peer, ca_file: str) -> None:
     assert result.verified and result.failure is None and result.verify_error == ""
     assert (result.version, result.alpn) == ("TLSv1.3", "http/1.1") and result.cipher
     assert [one.common_name for one in result.chain] == [NAME]
-    assert 0 < result.seconds < 2 and good.connections == before + 1
+    assert 0 < result.seconds < 20 and good.connections == before + 1
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.lab",
@@ -221,22 +223,20 @@ def test_peers_that_shake_no_hands(case: str) -> None:
 
 @pytest.mark.parametrize("behaviour", [silent, dripping])
 def test_a_peer_that_says_too_little_costs_the_timeout_and_no_more(behaviour: Any) -> None:
-    started = time.perf_counter()
-    with Peer(behaviour) as peer:
-        failure = ask(peer, timeout=0.3).failure
+    started = time.monotonic()
+    with Peer(behaviour) as peer, within(1):
+        failure = ask(peer, timeout=1).failure
     assert failure and (failure.phase, failure.reason) == ("tls", "timeout")
-    assert 0.29 < time.perf_counter() - started < 1.5
+    assert time.monotonic() - started > 0.9
 
 
 def test_the_second_handshake_has_only_the_time_that_is_left(tmp_path: Path) -> None:
     """Trust fails at the first, and at the second the server has gone to sleep."""
     serve = tls(server_context(tmp_path, make()))
     turns = iter([serve])
-    with Peer(lambda connection: next(turns, silent)(connection)) as peer:
-        started = time.perf_counter()
-        result = ask(peer, timeout=0.4)
+    with Peer(lambda connection: next(turns, silent)(connection)) as peer, within(1.5):
+        result = ask(peer, timeout=1.5)
     assert result.verify_code == 18 and not result.version
-    assert time.perf_counter() - started < 1.5
 
 
 def test_a_chain_of_10_megabytes_costs_little_memory(tmp_path: Path) -> None:
@@ -263,9 +263,7 @@ def test_what_connecting_raises_is_part_of_the_measurement() -> None:
     async def run(connect: Any) -> TlsResult:
         return await probe(connect, NAME, timeout=0.2)
 
-    with Peer(silent) as peer:
-        port = peer.port
-    closed = ask(port).failure
+    closed = ask(free_port()).failure
     assert closed and (closed.phase, closed.reason) == ("connect", "refused")
     assert anyio.run(run, tunnel).failure == Failure("proxy", "proxy-auth", "407")
     late = anyio.run(run, never).failure
@@ -277,7 +275,7 @@ def test_it_can_be_cancelled() -> None:
         async def connect() -> ByteStream:
             return await anyio.connect_tcp("127.0.0.1", port)
 
-        with anyio.move_on_after(0.1) as scope:
+        with anyio.move_on_after(0.3) as scope:
             await probe(connect, NAME, timeout=30)
         await hung_up(peer)
         return scope.cancelled_caught
@@ -288,7 +286,7 @@ def test_it_can_be_cancelled() -> None:
 
 async def hung_up(peer: Peer) -> None:
     """Until the peer has seen the end of every connection."""
-    with anyio.fail_after(2):
+    with anyio.fail_after(20):
         while peer.open or not peer.connections:
             await anyio.sleep(0.01)
 
@@ -303,9 +301,9 @@ def test_it_hangs_up_whatever_happened(good: Peer, ca_file: str) -> None:
         await probe(connect, NAME, timeout=timeout, ca_file=ca_file)
         await hung_up(peer)
 
-    anyio.run(run, good, 5)
+    anyio.run(run, good, 20)
     with Peer(silent) as peer:
-        anyio.run(run, peer, 0.1)
+        anyio.run(run, peer, 0.5)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no certificate"])
@@ -321,10 +319,10 @@ def test_unusable_authorities(content: bytes | None, tmp_path: Path) -> None:
     st.binary(max_size=300),
     st.sampled_from([b"", b"\x16\x03\x03\x01\x00", b"\x15\x03\x01\x00\x02"]),
 )
-@settings(max_examples=60, deadline=3000, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 def test_any_answer(data: bytes, start: bytes) -> None:
     with Peer(saying(start + data)) as peer:
-        result = ask(peer, timeout=2)
+        result = ask(peer)
     assert result.failure and result.failure.phase == "tls" and not result.chain
 
 
@@ -348,6 +346,6 @@ def test_old_versions_that_we_must_not_speak_are_not_taken_for_refused(
             async def connect() -> ByteStream:
                 return await anyio.connect_tcp("127.0.0.1", peer.port)
 
-            return await oldest_version(connect, NAME, timeout=2)
+            return await oldest_version(connect, NAME, timeout=20)
 
         assert anyio.run(ask) is None

@@ -2,7 +2,6 @@
 
 import gc
 import socket
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,7 +15,9 @@ from hypothesis import strategies as st
 
 from biostudio_doctor.services import Answer, Login, Target, mysql, mysql_account
 from tests.lab.mariadb import MariaDb, mariadb
+from tests.lab.network import free_port
 from tests.lab.peers import Peer, silent
+from tests.lab.timing import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +142,7 @@ def test_tls(server: MariaDb, plain: MariaDb) -> None:
 
 def test_a_ca_file_that_is_none(server: MariaDb) -> None:
     answer = ask(server.port, tls=True, ca_file="/nowhere/ca.pem")
-    assert answer.state == "untrusted" and "/nowhere/ca.pem: No such file" in answer.detail
+    assert answer.state == "ca-file" and "/nowhere/ca.pem: No such file" in answer.detail
 
 
 def test_no_connection_is_left(plain: MariaDb) -> None:
@@ -151,10 +152,7 @@ def test_no_connection_is_left(plain: MariaDb) -> None:
             guest.recv(1)
         full = ask(plain.port, login(plain, "reader"))
     assert full.state == "unwell" and full.told["code"] == 1040
-    deadline = time.monotonic() + 5
-    while ask(plain.port, login(plain, "reader")).state != "healthy":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: ask(plain.port, login(plain, "reader")).state == "healthy", "free again")
 
 
 def test_asking_locks_nobody_out(plain: MariaDb, elsewhere: str) -> None:
@@ -193,17 +191,14 @@ def test_it_is_stopped_or_hangs() -> None:
     import os
     import signal
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        closed = listener.getsockname()[1]
-    assert ask(closed).state == "refused"
+    assert ask(free_port()).state == "refused"
     assert ask(3306, host="nowhere.invalid").state == "unreachable"
     with mariadb() as hung:
         process = int(next(hung.authority.key.parent.glob("pid")).read_text())
         os.kill(process, signal.SIGSTOP)
-        started = time.monotonic()
         answer = ask(hung.port, login(hung, "reader"), timeout=1.5)
         os.kill(process, signal.SIGCONT)
-    assert answer.state == "silent" and time.monotonic() - started < 2.5
+    assert answer.state == "silent"
 
 
 def test_a_library_that_is_missing(server: MariaDb, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 import secrets
 import socket
-import time
 from typing import Any
 
 import anyio
@@ -12,6 +11,7 @@ import pytest
 from biostudio_doctor.services import Answer, Login, Target, postgresql
 from tests.lab import servers
 from tests.lab.peers import Peer
+from tests.lab.timing import wait_until
 
 SECRET = Login("omics", secrets.token_hex(12))
 CLEARTEXT, SCRAM = 3, 10
@@ -75,8 +75,8 @@ def test_the_password_does_not_travel_readable(first: int, monkeypatch: pytest.M
         heard.append(connection.recv(4096))
 
     with Peer(serve) as peer:
-        answer = ask(peer.port, SECRET, timeout=2)
-        time.sleep(0.05)
+        answer = ask(peer.port, SECRET, timeout=4)
+        wait_until(lambda: not peer.open, "the end of the connection")
     assert any(SECRET.user.encode() in words for words in heard)
     assert not any(SECRET.password.encode() in words for words in heard)
     assert SECRET.password not in repr(answer)

@@ -89,7 +89,7 @@ def test_what_redis_says_when_it_cannot(reply: bytes, state: str) -> None:
 def test_a_redis_that_hangs() -> None:
     """The kernel takes the connection, and the process is stopped."""
     with servers.redis() as server, servers.stopped(server.process):
-        answer = ask(client, server.port)
+        answer = ask(client, server.port, timeout=1.5)
     assert answer.state == "silent"
 
 

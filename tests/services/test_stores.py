@@ -42,14 +42,14 @@ def test_stopped(client: ModuleType) -> None:
 
 @EVERY_CLIENT
 def test_no_such_host(client: ModuleType) -> None:
-    answer = asyncio.run(client.ask(Target(host="nowhere.invalid", port=1, timeout=2)))
+    answer = asyncio.run(client.ask(Target(host="nowhere.invalid", port=1, timeout=20)))
     assert answer.state == "unreachable"
 
 
 @EVERY_CLIENT
 def test_hanging_after_accept(client: ModuleType) -> None:
     with Peer(silent) as peer:
-        assert ask(client, peer.port).state == "silent"
+        assert ask(client, peer.port, timeout=1.5).state == "silent"
 
 
 @EVERY_CLIENT
@@ -116,7 +116,7 @@ def test_plain_where_tls_was_expected(
 @SECURE
 def test_hanging_where_tls_was_expected(client: ModuleType) -> None:
     with Peer(silent) as peer:
-        assert ask(client, peer.port, tls=True).state == "silent"
+        assert ask(client, peer.port, tls=True, timeout=1.5).state == "silent"
 
 
 def test_a_certificate_that_is_not_trusted(

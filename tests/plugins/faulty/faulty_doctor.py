@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 import sys
 from datetime import timedelta
 
@@ -101,6 +102,25 @@ class Stuck(_Faulty):
         host.statvfs(os.environ["STUCK_MOUNT"])
 
 
+class Asks(_Faulty):
+    """Asks a program that does not answer, and waits for longer than a check may take."""
+
+    id = "faulty.asks"
+
+    def observe(self, host):
+        host.run(["sleep", os.environ["NAP"]], timeout=60)
+
+
+class Leaves(_Faulty):
+    """Leaves a program behind."""
+
+    id = "faulty.leaves"
+
+    def observe(self, host):
+        subprocess.Popen(["sleep", os.environ["NAP"]])
+        return {}
+
+
 class Silent(_Faulty):
     id = "faulty.silent"
 
@@ -123,6 +143,15 @@ class Surrogates(_Faulty):
 
     def observe(self, host):
         return {"name": "\udcff"}
+
+
+class Unspeakable(_Faulty):
+    """Cannot read a file whose name is no UTF-8."""
+
+    id = "faulty.unspeakable"
+
+    def observe(self, host):
+        raise PermissionError(13, "Permission denied", "/srv/caf\udce9")
 
 
 class Prints(_Faulty):
