@@ -13,7 +13,8 @@ import string
 from collections.abc import Iterator
 
 from biostudio_doctor.redaction import engine, values
-from biostudio_doctor.redaction.near_words import NO_KEY
+from biostudio_doctor.redaction.near_words import names_no_key
+from biostudio_doctor.redaction.sieve import Sieved
 from biostudio_doctor.redaction.spans import Span
 
 _TURNS = rb"[a-z0-9]{1,4}[A-Z][A-Z0-9]{0,4}"
@@ -23,12 +24,12 @@ _MAYBE = (
     rb"|\b(?:[A-Z0-9]{5}-){4,}[A-Z0-9]{5}\b|\b(?:[A-Z0-9]{4}-){5,}[A-Z0-9]{4}\b" % (_TURNS, _TURNS)
 )
 _LONGEST = 512  # bytes: what is longer is data
+_SHORTEST = 20  # bytes
 _LETTERS = (string.ascii_letters + string.digits + "_-+/.~").encode()
 _URLSAFE = bytes.maketrans(b"-_", b"+/")
 _ON = re.compile(rb"[A-Za-z0-9_\-+/.~]*={0,2}")
 _SIGNS = b" \t\"'`()[]{}<>=:,;|&?!/\\#*"
 _REST = re.compile(rb"[ \t]*[\"']?[\w.\- /+]*")
-_NAME_ENDS = 24  # bytes: no longer word of NO_KEY
 _KNOWN_TO_ALL = re.compile(
     rb"(?i:sha\d|md5|h1[:\-]|nonce-)|AAAA[A-Z]|MI[IG]|iVBOR|LS0tLS1CRUdJTiB[CQ]|AwEAA|LVM-"
     rb"|_+[ZR][A-Z0-9]|\?\?|(?:[\w\-.]*/)*(?:ata|nvme|scsi|usb|wwn|virtio|dm|md)-"
@@ -44,18 +45,20 @@ _SEGMENT = re.compile(rb"[^/]{24,}")
 _HEX = re.compile(rb"[0-9a-fA-F]+")
 
 
-def find(text: bytes) -> Iterator[Span]:
+def find(seen: Sieved) -> Iterator[Span]:
     """Keys that nothing but their letters gives away."""
-    done = 0
+    text, done = seen.text, 0
     for found in engine.compiled(_MAYBE).finditer(text):
-        if found.start() < done:
+        begin, end = found.span()
+        if begin < done:
             continue
-        low = max(0, found.start() - _LONGEST)
-        start = low + len(text[low : found.start()].rstrip(_LETTERS))
-        end = _ON.match(text, found.end(), found.end() + _LONGEST).end()  # type: ignore[union-attr]
+        low = max(0, begin - _LONGEST)
+        start = low + len(text[low:begin].rstrip(_LETTERS))
+        end = _ON.match(text, end, end + _LONGEST).end()  # type: ignore[union-attr]
         for at, until in _keys(text, start, end):
             if values.can_be_secret(text[at:until]) and not _is_ordinary(text, at, until):
-                half = _HALF.search(text, max(0, at - 70), at)
+                paired = text[at - 1 : at] == b":"
+                half = _HALF.search(text, max(0, at - 70), at) if paired else None
                 random = half and (half[1].isdigit() or values.looks_random(half[1]))
                 yield Span(half.start() if half and random else at, until, "secret")
         done = end
@@ -76,6 +79,8 @@ def _keys(text: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
 def _is_random(word: bytes) -> bool:
     if _LICENCE.fullmatch(word):
         return not word.replace(b"-", b"").isdigit() and not word.replace(b"-", b"").isalpha()
+    if len(word) < _SHORTEST:
+        return False
     parts = re.split(rb"[-_+/.~]", word.rstrip(b"=."))
     if (b"" in parts and b"//" in word) or b"---" in word:
         return False
@@ -83,8 +88,6 @@ def _is_random(word: bytes) -> bool:
         return False
     if word in (word.lower(), word.upper()):
         return len(word) >= 28  # longer than Docker's ids
-    if len(word) < 20:
-        return False
     return not values.is_words(word)
 
 
@@ -98,9 +101,9 @@ def _is_ordinary(text: bytes, start: int, end: int) -> bool:
     if not before.strip() and text[end : end + 1] in (b"", b"\r", b"\n"):
         return True  # a line of a PEM block, or of data
     return bool(
-        _HASH.search(before[-60:])
-        or NO_KEY.search(before.rstrip(_SIGNS)[-_NAME_ENDS:])
-        or NO_KEY.search(_assigned_to(before)[-_NAME_ENDS:])
+        (before.rstrip()[-1:] in b":,-|" and _HASH.search(before[-60:]))
+        or names_no_key(before.rstrip(_SIGNS))
+        or names_no_key(_assigned_to(before))
     )
 
 

@@ -5,8 +5,8 @@ that there are none.
 """
 
 import re
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from functools import cache
 
 from biostudio_doctor.redaction import values
 from biostudio_doctor.redaction.names import Telling, telling
@@ -33,6 +33,7 @@ _SNAKE = re.compile(rb"[a-z]+(?:_[a-z]+)+")
 _TO_THE_END = re.compile(rb"""([)\]}>(\[{|][^\s"'\\=:,]{0,100})\s*(?:\n|$)""")
 #: Quotes within quotes: of YAML, SQL and CSV, and two ways of shells.
 _DOUBLED = re.compile(rb"""(?:''|""|'"'"'|'\\'')(?=[^\s,;)\]}"'])""")
+_A_QUOTE = re.compile(rb"[\"'`]")
 _OPENED = re.compile(rb"""(\\*)(["'`])(?:-[eEH]\s*)?\Z""")
 #: Of the header Authorization.
 SCHEME = re.compile(
@@ -73,35 +74,38 @@ class Assignment:
     def __init__(
         self, text: bytes, start: int, name: bytes, tail: bytes, at: int, told: Telling
     ) -> None:
-        self.text, self.start, self.name = text, start, name
-        self.tail, self.told = tail, told
+        self.text, self.start, self.name, self.tail, self.told = text, start, name, tail, told
+        self._alone: bool | None = None
         self.at = _BLANK.match(text, at).end()  # type: ignore[union-attr]
         self.after_blank = self.at > at
-        tag = _TAG.match(text, self.at)
-        self.at = tag.end() if tag else self.at
-        folded = _FOLDED.match(text, self.at)
-        self.at = folded.end() if folded else self.at
+        self.in_quotes = tail[:1] in _QUOTES  # the name has quotes of its own
+        sign = text[self.at : self.at + 1]
+        if sign in b"!\\":
+            tag = _TAG.match(text, self.at)
+            self.at = tag.end() if tag else self.at
+            folded = _FOLDED.match(text, self.at)
+            self.at = folded.end() if folded else self.at
 
-    @cached_property
+    @property
     def line(self) -> int:
         """Where its line begins, or far enough before it."""
         return self.text.rfind(b"\n", max(0, self.start - _PREFIX), self.start) + 1
 
-    @cached_property
+    @property
     def alone(self) -> bool:
         """Whether it has its line for itself, as settings have."""
-        begin = self.line
-        return self.start - begin < _PREFIX and bool(_SETTING.match(self.text, begin, self.start))
+        if self._alone is None:
+            begin = self.line
+            self._alone = self.start - begin < _PREFIX and bool(
+                _SETTING.match(self.text, begin, self.start)
+            )
+        return self._alone
 
-    @cached_property
-    def in_quotes(self) -> bool:
-        """Whether the name has quotes of its own."""
-        return self.tail[:1] in _QUOTES
-
-    @cached_property
+    @property
     def opened(self) -> re.Match[bytes] | None:
         """The quote right before a name that has no quotes of its own: "password=..."."""
-        if self.in_quotes:
+        before = self.text[max(0, self.start - 12) : self.start]
+        if self.in_quotes or not _A_QUOTE.search(before):
             return None
         return _OPENED.search(self.text, max(0, self.start - 12), self.start)
 
@@ -111,7 +115,7 @@ def places(
 ) -> list[Place]:
     """Where the values of an assignment are."""
     one = Assignment(text, start, name, tail, at, told)
-    for reader in _READERS if text[one.at : one.at + 1] in _SIGNS else _PLAIN_READERS:
+    for reader in _readers(text[one.at : one.at + 1]):
         found = reader(one)
         if found is not None:
             return found
@@ -331,10 +335,16 @@ def _lines(text: bytes, at: int) -> Iterator[Place]:
         start = end + 1
 
 
-_READERS = (
-    _block_scalar, _header, _comparison, _prompt, _default, _below, _doubled, _quoted, _in_brackets,
-    _object, _fallback, _unquoted,
+_Reader = Callable[[Assignment], list[Place] | None]
+#: In turn; and with what the values begin of which they know anything, if that matters.
+_READERS: tuple[tuple[_Reader, bytes | None], ...] = (
+    (_block_scalar, b"|>"), (_header, None), (_comparison, b"="), (_prompt, _QUOTES),
+    (_default, None), (_below, b"\r\n"), (_doubled, _QUOTES), (_quoted, _QUOTES + b"bBrRuUfFnN@"),
+    (_in_brackets, b"[("), (_object, b"{"), (_fallback, None), (_unquoted, None),
 )  # fmt: skip
-#: With what a value may begin of which other readers than these know anything.
-_SIGNS = b"|>=\r\n'\"`\\[({bBrRuUfFnN@"
-_PLAIN_READERS = (_header, _default, _fallback, _unquoted)
+
+
+@cache
+def _readers(sign: bytes) -> tuple[_Reader, ...]:
+    """Those for a value that begins so; all at the end of a text."""
+    return tuple(reader for reader, signs in _READERS if signs is None or sign in signs)

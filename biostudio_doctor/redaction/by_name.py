@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from biostudio_doctor.redaction import assigned, engine, members, values
+from biostudio_doctor.redaction import assigned, engine, members, parents, values
 from biostudio_doctor.redaction.names import STEMS, Telling, telling
+from biostudio_doctor.redaction.sieve import Sieved
 from biostudio_doctor.redaction.spans import Span
 
 _NAME = rb"[\w.\-]*(?:%b)[\w.\-]*" % STEMS
@@ -37,8 +38,13 @@ _EXACT = re.compile(
         rb"(?:[ ](?:key|string)(?:[ ]base)?)?",
     )
 )
+_TOKEN = b"<redacted:"  # so far as a token begins, whose kind is no name
 _LONGEST = 400  # bytes of a name and what follows it; of a longer one the end counts
 
+#: A word such as the name of a mode, or a reference.
+_MODE = re.compile(rb"[A-Za-z]*\Z|\$")
+_NESTED = Telling("key", strong=True)  # a key below what has keys
+_CODE = re.compile(rb"[0-9]{3}[ -]?[0-9]{3,7}(?:\s.*)?")  # of six digits and more, once
 _SIGN = re.compile(rb"\\*[\"']?\s*[:=]\s*")
 _TO_THE_NAME = re.compile(rb"\\*[\"']\s*,\s*\\*[\"'](?i:name|key)\\*[\"']\s*:\s*\\*[\"']")
 _OPENS_A_PAIR = re.compile(rb"[(\[]\s*b?\\*[\"']\Z")
@@ -66,8 +72,9 @@ _PUBLIC = re.compile(
 )
 
 
-def find(text: bytes) -> Iterator[Span]:
+def find(seen: Sieved) -> Iterator[Span]:
     """Values beside telling names."""
+    text = seen.text
     done = 0  # what stands before is looked at; no value is looked at twice
     group = 0  # nor is any group of values
     for found in engine.compiled(_PATTERN).finditer(text):
@@ -77,27 +84,26 @@ def find(text: bytes) -> Iterator[Span]:
         exact = _EXACT.match(text, max(start, end - _LONGEST), end)
         if not exact:
             continue
-        for span in _FINDERS[exact.lastindex or 0](text, exact):
+        which = exact.lastindex or 0
+        told = telling(exact[_NAMES[which]])
+        if told is None or (start >= len(_TOKEN) and text.startswith(_TOKEN, start - len(_TOKEN))):
+            continue
+        for span in _FINDERS[which](text, exact, told):
             done = max(done, span.end)
             yield span
-        if exact.lastindex == 5 and end >= group:
-            ends, spans = _members(text, exact)
+        if which == 5 and told.strong and end >= group:
+            ends, spans = _members(text, exact, told)
             group = max(group, ends)
             yield from spans
 
 
-def _element(text: bytes, found: re.Match[bytes]) -> Iterator[Span]:
+def _element(text: bytes, found: re.Match[bytes], told: Telling) -> Iterator[Span]:
     """The text of <password>...</password>."""
-    told = telling(found[1])
-    if told:
-        yield from _within(text, found.end() - 1, told)
+    yield from _within(text, found.end() - 1, told)
 
 
-def _entry(text: bytes, found: re.Match[bytes]) -> Iterator[Span]:
+def _entry(text: bytes, found: re.Match[bytes], told: Telling) -> Iterator[Span]:
     """The value or the text of <property name="password" ...>."""
-    told = telling(found[2])
-    if not told:
-        return
     valued = _VALUED.match(text, found.end(), found.end() + _TAG_LIMIT)
     place = values.quoted(text, valued.end()) if valued else None
     if place:
@@ -125,15 +131,12 @@ def _within(text: bytes, at: int, told: Telling) -> Iterator[Span]:
         yield from _checked(text, [(start, start + len(inside.strip()))], b"", told)
 
 
-def _option(text: bytes, found: re.Match[bytes]) -> Iterator[Span]:
+def _option(text: bytes, found: re.Match[bytes], told: Telling) -> Iterator[Span]:
     """The argument after --password."""
-    told = telling(found[3])
     gap = text[found.end(3) : found.end()]
-    if (
-        text[max(0, found.start() - 1) : found.start()].isalnum()
-        or not told
-        or (len(gap) > 1 and not gap.strip(b" "))
-    ):  # two blanks: a page of help
+    if len(gap) > 1 and not gap.strip(b" "):  # a page of help
+        return
+    if text[max(0, found.start() - 1) : found.start()].isalnum():
         return
     sign = _EQUALS.match(text, found.end())
     at = sign.end() if sign else found.end()
@@ -142,22 +145,22 @@ def _option(text: bytes, found: re.Match[bytes]) -> Iterator[Span]:
         yield from _checked(text, [place], b"", told)
 
 
-def _directive(text: bytes, found: re.Match[bytes]) -> Iterator[Span]:
+def _directive(text: bytes, found: re.Match[bytes], told: Telling) -> Iterator[Span]:
     """A setting whose value follows after a blank, as in files of nginx, HAProxy and Redis."""
-    told, at = telling(found[6]), found.end()
+    at = found.end()
     if text[at : at + 1] in (b"=", b":"):
         again = _EXACT.match(text, found.start(6), at + 3)
-        yield from _named(text, again) if again and again.lastindex == 5 else ()
+        if again and again.lastindex == 5:
+            yield from _named(text, again, told)
         return
-    place = values.quoted(text, at) if told else None
-    if told and place:
+    place = values.quoted(text, at)
+    if place:
         yield from _checked(text, [place], found[6], told)
         return
-    place = _word(text, at) if told else None
+    place = _word(text, at)
     following = text[place[1] : place[1] + _BLANKS].lstrip(b" \t;")[:1] if place else b""
     if (
-        told
-        and place
+        place
         and following in b"\r\n"
         and not values.PROSE.fullmatch(text[slice(*place)].rstrip(b".,;:!?)"))
         and not _VERSION.fullmatch(text, *place)
@@ -165,14 +168,13 @@ def _directive(text: bytes, found: re.Match[bytes]) -> Iterator[Span]:
         yield from _checked(text, [place], found[6], told)
 
 
-def _named(text: bytes, found: re.Match[bytes]) -> Iterator[Span]:
+def _named(text: bytes, found: re.Match[bytes], told: Telling) -> Iterator[Span]:
     """What follows any other name: what is assigned to it, or comes after it in a list."""
     name, tail = found[4], found[5]
     start, at = found.start(4), found.end()
-    told = telling(name)
-    if not told or text[max(0, start - 10) : start] == b"<redacted:":
-        return
-    if tail == b":" and _NO_SETTING.search(text[max(0, start - _LINE) : at + 1]):
+    nested = told.strict and name.lower() == b"key" and parents.has_keys(text, start)
+    joined = tail == b":" and text[start - 1 : start] in (b"/", b":")
+    if joined and _NO_SETTING.search(text[max(0, start - _LINE) : at + 1]):
         return
     if tail.startswith(b"</"):
         yield from _within(text, at - 1, told)
@@ -189,15 +191,17 @@ def _named(text: bytes, found: re.Match[bytes]) -> Iterator[Span]:
     elif tail.rstrip().endswith(b","):
         yield from _paired(text, start, at, name, told)
     else:
-        yield from _checked(
-            text, assigned.places(text, found.start(4), name, tail, at, told), name, told
-        )
+        told = _NESTED if nested else told
+        places = assigned.places(text, found.start(4), name, tail, at, told)
+        if nested:
+            places = [one for one in places if not _MODE.match(text[slice(*one)])]
+        yield from _checked(text, places, name, told)
 
 
-def _members(text: bytes, found: re.Match[bytes]) -> tuple[int, Iterator[Span]]:
+def _members(text: bytes, found: re.Match[bytes], told: Telling) -> tuple[int, Iterator[Span]]:
     """Where the group ends that this names, and the keys in it, whatever they are called there."""
-    told, at = telling(found[4]), found.end()
-    if not told or not told.strong or found[5][-1:] not in b":=>":
+    at = found.end()
+    if found[5][-1:] not in b":=>" or not members.begin(text, at):
         return 0, iter(())
     line = text.rfind(b"\n", max(0, found.start() - _LINE), found.start()) + 1
     before = text[line : found.start(4)]
@@ -241,6 +245,8 @@ def _is_random(value: bytes, told: Telling) -> bool:
     if told.kind == "key" and values.is_uuid(value):
         return True
     if told.kind == "auth" and values.is_pair(value):
+        return True
+    if told.kind == "code" and _CODE.fullmatch(value):
         return True
     return b" " not in value and values.looks_random(value)
 
@@ -287,5 +293,6 @@ def _word(text: bytes, at: int) -> tuple[int, int] | None:
     return found.span() if found else None
 
 
-#: By the last group of the pattern that took part.
+#: By the last group of the pattern that took part; and the group of the name.
+_NAMES = {1: 1, 2: 2, 3: 3, 5: 4, 6: 6}
 _FINDERS = {1: _element, 2: _entry, 3: _option, 5: _named, 6: _directive}

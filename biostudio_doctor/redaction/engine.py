@@ -4,6 +4,7 @@ What they find is then looked at more closely, by Python's own where a look arou
 only ever over a bounded stretch.
 """
 
+from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 from typing import Any
 
@@ -32,6 +33,15 @@ def needed() -> Any:
     return re2
 
 
+def _options(groups: bool) -> Any:
+    options = needed().Options()
+    options.max_mem = _MEMORY
+    options.log_errors = False
+    options.never_capture = not groups
+    options.encoding = options.Encoding.LATIN1
+    return options
+
+
 @lru_cache(maxsize=256)
 def compiled(pattern: bytes, groups: bool = False) -> Any:
     """A pattern over bytes, as Python's `re` would give it; without `groups` it is much faster.
@@ -41,16 +51,33 @@ def compiled(pattern: bytes, groups: bool = False) -> Any:
         DoctorError: see `needed`.
     """
     re2 = needed()
-    options = re2.Options()
-    options.max_mem = _MEMORY
-    options.log_errors = False
-    options.never_capture = not groups
-    options.encoding = re2.Options.Encoding.LATIN1
     try:
-        return re2.compile(pattern, options)
+        return re2.compile(pattern, _options(groups))
     except re2.error as error:
         words = error.args[0] if error.args else "no reason given"
         raise PatternError(words.decode() if isinstance(words, bytes) else str(words)) from None
+
+
+@lru_cache(maxsize=8)
+def among(patterns: tuple[bytes, ...]) -> Callable[[bytes], Iterable[bytes]]:
+    """What tells which of several patterns match anywhere in a text.
+
+    Should RE2 give up, for want of memory, any of them may.
+    """
+    re2 = needed()
+    together = re2.Set.SearchSet(_options(groups=False))
+    for pattern in patterns:
+        together.Add(pattern)
+    whole = together.Add(rb"\z")  # matches always, if the text was looked at to its end
+    together.Compile()
+
+    def matching(text: bytes) -> Iterable[bytes]:
+        found = together.Match(text)
+        if not found:
+            return patterns
+        return [patterns[index] for index in found if index != whole]
+
+    return matching
 
 
 def check(pattern: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from biostudio_doctor.redaction import engine, values
 from biostudio_doctor.redaction.patterns import Hit, Patterns
+from biostudio_doctor.redaction.sieve import Sieved
 from biostudio_doctor.redaction.spans import Span
 
 _PATTERNS = Patterns("forms.toml")
@@ -26,14 +27,21 @@ _TELLS = {b"api", b"key", b"apikey", b"token", b"secret", b"pat", b"live", b"tes
 _NO_VENDOR = re.compile(rb"(?i)sha\d*|md5|lvm|uuid|h1|integrity|data|image|ssh|ecdsa")
 
 
-def find(text: bytes) -> Iterator[Span]:
+def rare() -> tuple[tuple[bytes, ...], ...]:
+    """The patterns that find nothing in most lines, by the automaton that shall look for them."""
+    apart, others = _PATTERNS.sets
+    return (_AWS, *_SERVICES.sets[0], *apart), others
+
+
+def find(seen: Sieved) -> Iterator[Span]:
     """Tokens, keys, hashes and passwords in URLs."""
+    text = seen.text
     for found in engine.compiled(_PREFIXED).finditer(text):
         if _is_prefixed(found[0]):
             yield Span(found.start(), _MORE.match(text, found.end()).end(), "token")  # type: ignore[union-attr]
-    for hit in itertools.chain(_PATTERNS.find(text), _SERVICES.find(text)):
+    for hit in itertools.chain(_PATTERNS.find(seen), _SERVICES.find(seen)):
         yield from _span(text, hit)
-    for found in engine.compiled(_AWS, groups=True).finditer(text):
+    for found in seen.finditer(_AWS, groups=True):
         value = found.group(1)
         if _mixed(value) and values.entropy(value) > 4:
             yield Span(found.start(1), found.end(1), "aws-secret")
@@ -41,6 +49,8 @@ def find(text: bytes) -> Iterator[Span]:
 
 def _is_prefixed(run: bytes) -> bool:
     """Whether what follows the words at the beginning is as random as only a token's body is."""
+    if not _DIGIT.search(run):
+        return False
     parts = re.split(rb"[_\-]", run)
     words = list(itertools.takewhile(_WORD.fullmatch, parts))
     if not words or any(map(_NO_VENDOR.fullmatch, words)):
@@ -150,6 +160,7 @@ def _is_token_in_url(text: bytes, start: int, value: bytes) -> bool:
 
 _SIGNED = re.compile(rb"(?:sig|code|token|pwd|pw|apikey|jwt|signature)(?:=|%3d|%253d)$")
 _ADDRESS = re.compile(rb"(?:\b(?:sips?|mailto|e?mail|xmpp|from|to|c?cc|tel|h323|acct|ssh|git))$")
+_DIGIT = re.compile(rb"[0-9]")
 _DIGIT_AND_LETTER = re.compile(rb"[0-9](?=[A-Za-z])")
 _HEX = re.compile(rb"[0-9a-fA-F]{20,}")
 _PATH = re.compile(rb"@[\w.\-]+/")

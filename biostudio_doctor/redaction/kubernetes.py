@@ -4,10 +4,12 @@ import re
 from base64 import b64decode
 from collections.abc import Iterator
 
-from biostudio_doctor.redaction import engine, values
+from biostudio_doctor.redaction import values
+from biostudio_doctor.redaction.sieve import Sieved
 from biostudio_doctor.redaction.spans import Span
 
 _KIND = rb"\\*[\"']?kind\\*[\"']?:\s*\\*[\"']?[Ss]ecret\\*[\"']?(?:[\s,}]|$)"
+RARE = (_KIND,)
 _LONGEST = 64 << 10  # bytes of one object that are looked at
 _DATA = re.compile(rb"\\*\"(?:data|stringData)\\*\"\s*:\s*\{([^{}]*)\}")
 _PAIR = re.compile(rb"\\*\"[\w.\-]+\\*\"\s*:\s*")
@@ -15,9 +17,10 @@ _BLOCK = re.compile(rb"(?m)^([ \t]*)(?:- )?(?:data|stringData):[ \t]*\r?$")
 _ENTRY = re.compile(rb"([ \t]+)[\"']?[\w.\-]+[\"']?:[ \t]*([^\r\n]*)")
 
 
-def find(text: bytes) -> Iterator[Span]:
+def find(seen: Sieved) -> Iterator[Span]:
     """Values below `data` and `stringData` of objects whose kind is Secret."""
-    kinds = [found.start() for found in engine.compiled(_KIND).finditer(text)]
+    text = seen.text
+    kinds = [found.start() for found in seen.finditer(_KIND)]
     if not kinds:
         return
     for start, end in _objects(text, kinds):

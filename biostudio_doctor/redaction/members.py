@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from biostudio_doctor.redaction import values
-from biostudio_doctor.redaction.near_words import NO_KEY
+from biostudio_doctor.redaction.near_words import names_no_key
 
 _LONGEST = 2048  # bytes of a group that are looked at
 _OPENS = re.compile(rb"[ \t]*(?:\\*[\"'])?[ \t]*[\[{(]|[ \t]*\r?\n(?=([ \t]+)[\"'\w])")
@@ -22,6 +22,11 @@ _SESSION = re.compile(
 )
 _ITSELF = re.compile(rb"(?i)code|value|key|secret|token|plain(?:text)?")
 _HEX = re.compile(rb"[0-9a-fA-F]{32,}")
+
+
+def begin(text: bytes, at: int) -> bool:
+    """Whether a group may begin here."""
+    return bool(_OPENS.match(text, at, at + 200))
 
 
 def find(text: bytes, at: int, indent: int, cookies: bool) -> tuple[int, Iterator[values.Place]]:
@@ -71,7 +76,7 @@ def _keys(text: bytes, begin: int, end: int) -> Iterator[values.Place]:
         name, value = member[1], member[3]
         if name and _ITSELF.fullmatch(name) and values.looks_random(value):
             yield member.span(3)
-        elif name and NO_KEY.search(name):
+        elif name and names_no_key(name):
             continue
         elif _HEX.fullmatch(value) or values.is_uuid(value) or _is_key(value):
             yield member.span(3)

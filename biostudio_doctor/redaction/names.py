@@ -37,8 +37,8 @@ _CODES = "(?:backup|recovery|scratch|one_?time|otp|mfa|[2t]fa|totp|two_?factor)_
 STEMS = (
     rb"[-_]pat\b|crumb|pword|pass|p[s]?wd?\b|[-_]pw|pwd|secret|token|jwt|auth|cred|cookie|sessid"
     rb"|_session\b|connect\.sid|bearer|(?:%b)[ ]key(?:[ ]base)?|key|psk|\bsig|signature|salt"
-    rb"|doctor_code|sonar\.?login|connection[-_ ]?string|community|pin\b|otp|mnemonic|seed"
-    rb"|licen[sc]e|webhook|%b|%b"
+    rb"|doctor_code|sonar\.?login|connection[-_ ]?string|community|pin\b|otp|two[-_ ]?factor"
+    rb"|[2tm]fa\b|mnemonic|seed|licen[sc]e|webhook|%b|%b"
     % (
         _BEFORE_KEY.encode("latin-1"),
         _CODES.replace("_?", "[-_ ]?").encode(),
@@ -72,7 +72,8 @@ _WEAK = {
     "auth": r"(?:^|_)authentication|(?:^|_)auth(?:_?(?:code|data))?|(?:^|_)sig|signature|(?:^"
     "|_)auth_?plain",
     "token": r"csrf|xsrf|crumb|(?:^|_)pat",
-    "secret": r"(?:^|_)salt|(?:^|_)otp|(?:^|_)seed|licen[sc]e|webhook",
+    "code": r"(?:^|_)(?:[ht]?otp|two_?factor|[2t]fa|mfa)",
+    "secret": r"(?:^|_)salt|(?:^|_)seed|licen[sc]e|webhook",
     "password": r"(?:^|_)pin",
     "key": r"\w_key|(?:^|_)secret_?id",  # of Vault's AppRole: a UUID
 }

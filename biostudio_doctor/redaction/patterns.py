@@ -7,12 +7,13 @@ costs the whole line.
 
 import re
 import tomllib
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property, lru_cache
 from importlib import resources
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from biostudio_doctor.redaction import engine
+from biostudio_doctor.redaction.sieve import STRETCH, Place, Sieved, lines
 
 _STAND_INS = {
     "<GAP>": r"""(?:[ \t\x00]+|\\*["'],\s*\\*["'])""",
@@ -21,9 +22,8 @@ _STAND_INS = {
 
 
 _SHORT = 500  # bytes
-_STRETCH = 4096  # bytes of a line that are looked at together, as far as lines are longer
-_GOES_ON = re.compile(rb"(?:[^\n]*\\\n)*+[^\n]*")
-_OVERLAP = 1024  # bytes of these that are seen twice
+_OVERLAP = 1024  # bytes of pieces that are seen twice
+_FARTHEST = 48 << 10  # bytes
 
 
 class Hit(NamedTuple):
@@ -41,52 +41,67 @@ class Patterns:
         self._file = file
 
     @cached_property
-    def _rules(self) -> list[tuple[str, re.Pattern[bytes]]]:
+    def _read(self) -> list[dict[str, Any]]:
         text = resources.files(__package__).joinpath(self._file).read_text("utf-8")
         for name, pattern in _STAND_INS.items():
             text = text.replace(name, pattern)
-        rules = tomllib.loads(text)["rule"]
-        return [(rule["kind"], re.compile(rule["finds"].encode())) for rule in rules]
+        return [rule | {"finds": rule["finds"].encode()} for rule in tomllib.loads(text)["rule"]]
 
     @cached_property
-    def _all(self) -> bytes:
-        return b"|".join(b"(?:%b)" % rule.pattern for _, rule in self._rules)
+    def _kinds(self) -> dict[bytes, str]:
+        return {rule["finds"]: rule["kind"] for rule in self._read}
 
-    def find(self, text: bytes) -> Iterator[Hit]:
-        """What any of the rules finds, each place once."""
-        every = engine.compiled(self._all)
-        for low, high in _stretches(text):
-            for found in every.finditer(text, low, high):
-                start, end = found.span()
-                # what goes on after the stretch is followed to its end
-                yield from self._hit(text, start, end + _STRETCH * (end == high))
+    @cached_property
+    def _order(self) -> dict[bytes, int]:
+        return {pattern: index for index, pattern in enumerate(self._kinds)}
 
-    def _hit(self, text: bytes, start: int, end: int) -> Iterator[Hit]:
-        for kind, rule in self._rules:
-            # Python's is the faster one for what is short, RE2 the safe one for what is not
-            exact = (
-                rule if end - start < _SHORT else engine.compiled(rule.pattern, groups=True)
-            ).match(text, start, end)
-            if exact:
-                yield Hit(kind, *exact.span(rule.groups))
-                return
+    @cached_property
+    def sets(self) -> tuple[tuple[bytes, ...], ...]:
+        """The rules that are apart, if any are, and the others: see `sieve`."""
+        apart = tuple(rule["finds"] for rule in self._read if rule.get("apart"))
+        others = tuple(rule["finds"] for rule in self._read if not rule.get("apart"))
+        return (apart, others) if apart else (others,)
+
+    def find(self, seen: Sieved) -> Iterator[Hit]:
+        """What any of the rules finds; of those that find something at one place the first one."""
+        taken: set[int] = set()
+        rare = seen.places.keys() & self._kinds.keys()
+        for pattern in sorted(rare, key=self._order.__getitem__):
+            every, exactly, done = engine.compiled(pattern), _exactly(pattern), 0
+            for low, high in _stretches(seen.text, seen.places[pattern]):
+                for found in every.finditer(seen.text, low, high):
+                    start, end = found.span()
+                    if start < done or start in taken:
+                        continue
+                    # what goes on after the stretch is followed to its end
+                    exact = exactly(seen.text, start, end + _FARTHEST * (end == high))
+                    if exact:
+                        taken.add(start)
+                        done = exact.end()
+                        yield Hit(self._kinds[pattern], *exact.span(exact.re.groups))
 
 
-def _stretches(text: bytes) -> Iterator[tuple[int, int]]:
-    """All of a text: its lines together, of longer ones pieces that overlap."""
-    begin = at = 0
-    while len(text) - at > _STRETCH:
-        newline = text.rfind(b"\n", at, at + _STRETCH)
-        while newline > at and text[newline - 1 : newline] == b"\\":  # a line that goes on
-            newline = text.rfind(b"\n", at, newline)
-        if newline >= at:
-            at = newline + 1
-            continue
-        if at > begin:
-            yield begin, at
-        end = _GOES_ON.match(text, at).end()  # type: ignore[union-attr]
-        for low in range(at, end, _STRETCH - _OVERLAP):
-            yield low, min(low + _STRETCH, end)
-        begin = at = end
-    if begin < len(text):
-        yield begin, len(text)
+@lru_cache(maxsize=256)
+def _exactly(pattern: bytes) -> Callable[[bytes, int, int], Any]:
+    """Python's is the faster one for what is short, RE2 the safe one for what is not."""
+    short = re.compile(pattern)
+    long = engine.compiled(pattern, groups=True)
+    return lambda text, start, end: (short if end - start < _SHORT else long).match(
+        text, start, end
+    )
+
+
+def _stretches(text: bytes, places: Iterable[Place]) -> Iterator[Place]:
+    """All of these places: their lines together, of longer ones pieces that overlap."""
+    for low, high in places:
+        begin = low
+        for start, end in lines(text, low, high):
+            if end - start <= STRETCH:
+                continue
+            if start > begin:
+                yield begin, start
+            for piece in range(start, end, STRETCH - _OVERLAP):
+                yield piece, min(piece + STRETCH, end)
+            begin = end
+        if begin < high:
+            yield begin, high

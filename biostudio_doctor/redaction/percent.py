@@ -3,18 +3,18 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from biostudio_doctor.redaction import engine
+from biostudio_doctor.redaction.sieve import Sieved
 from biostudio_doctor.redaction.spans import Span
 
 _RUN = rb"[^\s\"'<>\\\x00%&]*(?:%[0-9A-Fa-f]{2}[^\s\"'<>\\\x00%&]*){2,}"
+_CODE = rb"%[0-9A-Fa-f]{2}"
+RARE = (_CODE,)
 _ONE = re.compile(rb"%(?:25)?([0-9A-Fa-f]{2})|(\+)|[^%+]+|%", re.DOTALL)
 
 
-def find(text: bytes, finder: Callable[[bytes], Iterable[Span]]) -> Iterator[Span]:
+def find(seen: Sieved, finder: Callable[[bytes], Iterable[Span]]) -> Iterator[Span]:
     """What a finder finds in the runs that are encoded, of which the tokens are those of plain."""
-    if b"%" not in text:
-        return
-    for run in engine.compiled(_RUN).finditer(text):
+    for run in seen.finditer(_RUN, within=_CODE):
         plain, places = _decoded(run[0], run.start())
         for span in finder(plain):
             yield Span(

@@ -4,16 +4,17 @@ from collections.abc import Iterator
 
 from biostudio_doctor.redaction import values
 from biostudio_doctor.redaction.patterns import Hit, Patterns
+from biostudio_doctor.redaction.sieve import Sieved
 from biostudio_doctor.redaction.spans import Span
 
-_PATTERNS = Patterns("phrases.toml")
+PATTERNS = Patterns("phrases.toml")
 _PROSE = ("said", "random")  # kinds of rules for sentences, where most words are no secrets
 
 
-def find(text: bytes) -> Iterator[Span]:
+def find(seen: Sieved) -> Iterator[Span]:
     """What stands in the place of a secret."""
-    for hit in _PATTERNS.find(text):
-        yield from _span(text, hit)
+    for hit in PATTERNS.find(seen):
+        yield from _span(seen.text, hit)
 
 
 def _span(text: bytes, hit: Hit) -> Iterator[Span]:

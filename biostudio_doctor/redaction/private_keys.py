@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from biostudio_doctor.redaction import engine
+from biostudio_doctor.redaction.sieve import Sieved
 from biostudio_doctor.redaction.spans import Span
 
 _LONGEST = 32 << 10  # bytes: a key of RSA with 16384 bits has 13 kB
@@ -12,6 +12,7 @@ _MARKS = (
     rb"|-{4,5} ?END[ +][A-Z0-9 +]*PRIVATE[ +]KEY(?:[ +]BLOCK)? ?-{4,5}"
     rb"|PuTTY-User-Key-File-\d|Private-MAC: ?[0-9a-f]{32,}|Private-Lines: ?\d+"
 )
+RARE = (_MARKS,)
 _BREAK = re.compile(rb"\r?\n|\\+r\\+n|\\+n")
 _BODY = re.compile(
     rb"""[\s>#*"'|+,]*(?:[A-Za-z0-9+/=]*[\s"',\\]*|(?:Proc-Type|DEK-Info|Version|Comment|Hash"
@@ -23,9 +24,10 @@ _AROUND = b" \t\r\n\\\"',>|"
 _TAIL = re.compile(rb"[A-Za-z0-9+/=]{40,}[\s\"',\\]*$")
 
 
-def find(text: bytes) -> Iterator[Span]:
+def find(seen: Sieved) -> Iterator[Span]:
     """From the first mark to the last, or as far as the lines look as those of a key."""
-    marks = [found.span() for found in engine.compiled(_MARKS).finditer(text)]
+    text = seen.text
+    marks = [found.span() for found in seen.finditer(_MARKS)]
     told = 0  # up to where all is told
     for index, (start, end) in enumerate(marks):
         if start < told:

@@ -4,6 +4,7 @@ import bisect
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 
 from msgspec import Struct
 
@@ -22,14 +23,17 @@ from biostudio_doctor.redaction import (
 )
 from biostudio_doctor.redaction.literals import Literals
 from biostudio_doctor.redaction.obfuscate import Obfuscator
+from biostudio_doctor.redaction.sieve import Sieved
 from biostudio_doctor.redaction.spans import Span, merged
 from biostudio_doctor.redaction.tokens import TOKEN, Tokens, in_a_name
 from biostudio_doctor.redaction.windows import Looked, look
 
 _FINDERS = (by_name, forms, private_keys, phrases, near_words, alone, kubernetes, tables)
+_WITH_RARE = (private_keys, near_words, kubernetes, tables, percent)
 _ROUNDS = 4
 _NEAR = 2048  # bytes around a token that are looked at once more, as far as its line goes
-_PLACES = 50  # stretches of a text; of more the whole text is
+_PLACES = 200  # stretches of a text that are looked at one by one
+_APART = 1024  # bytes between two such stretches that cost less than to look at each for itself
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -140,39 +144,58 @@ class Redactor:
             yield from self._obfuscator.left(text)
 
     def _secrets(self, text: bytes) -> Iterator[Span]:
-        yield from self._in_bytes(text)
-        yield from wide.find(text, self._in_bytes)
-        yield from percent.find(text, self._in_bytes)
+        seen = Sieved(text, _rare())
+        yield from self._in_bytes(seen)
+        yield from wide.find(text, self._decoded)
+        yield from percent.find(seen, self._decoded)
 
-    def _in_bytes(self, text: bytes) -> Iterator[Span]:
+    def _decoded(self, text: bytes) -> Iterator[Span]:
+        return self._in_bytes(Sieved(text, _rare()))
+
+    def _in_bytes(self, seen: Sieved) -> Iterator[Span]:
+        text = seen.text
         yield from self._literals.find(text)
         spared = [span for pattern in self._exempt for span in _spans(pattern, text)]
         tokens = [found.span() for found in TOKEN.finditer(text)]
-        yield from _outside(tokens, _without(spared, self._by_rules(text)))
+        yield from _outside(tokens, _without(spared, self._by_rules(seen)))
 
-    def _by_rules(self, text: bytes) -> Iterator[Span]:
+    def _by_rules(self, seen: Sieved) -> Iterator[Span]:
         for finder in _FINDERS:
-            yield from finder.find(text)
+            yield from finder.find(seen)
         for kind, pattern in self._rules:
-            for found in pattern.finditer(text):
+            for found in pattern.finditer(seen.text):
                 start, end = found.span(found.lastindex or 0)
                 if end > start:
                     yield Span(start, end, kind)
 
 
-def _around_tokens(text: bytes) -> list[tuple[int, int]]:
-    """The lines in which tokens are, as far as they are near."""
+@cache
+def _rare() -> tuple[tuple[bytes, ...], ...]:
+    """The patterns that find nothing in most lines, by the automaton that looks for them."""
+    first, *others = forms.rare()
+    return (
+        (*first, *itertools.chain.from_iterable(one.RARE for one in _WITH_RARE)),
+        *others,
+        *phrases.PATTERNS.sets,
+    )
+
+
+def _around_tokens(text: bytes, apart: int = 0) -> list[tuple[int, int]]:
+    """The lines in which tokens are, as far as they are near.
+
+    Of many, those are looked at together that are not farther apart than this.
+    """
     found: list[tuple[int, int]] = []
     for token in TOKEN.finditer(text):
         start, end = token.span()
         start = max(start - _NEAR, text.rfind(b"\n", max(0, start - _NEAR), start) + 1, 0)
         newline = text.find(b"\n", end, end + _NEAR)
         end = newline + 1 if newline >= 0 else min(len(text), end + _NEAR)
-        if found and start <= found[-1][1]:
+        if found and start <= found[-1][1] + apart:
             found[-1] = (found[-1][0], end)
         else:
             found.append((start, end))
-    return found if len(found) <= _PLACES else [(0, len(text))]
+    return found if apart or len(found) <= _PLACES else _around_tokens(text, _APART)
 
 
 def _spans(pattern: object, text: bytes) -> Iterator[tuple[int, int]]:

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from biostudio_doctor.redaction import engine, values
+from biostudio_doctor.redaction import values
 from biostudio_doctor.redaction.names import STEMS, telling
+from biostudio_doctor.redaction.sieve import Sieved
 from biostudio_doctor.redaction.spans import Span
 
 _LONGEST = 48 << 10  # bytes of a table that are looked at
@@ -13,15 +14,18 @@ _HEAD = (
     rb"|val)[\w.\-]*\"?"
     rb"(?:[ \t]*[,;\t|][ \t]*\"?[a-z][\w .\-]*\"?)*[ \t|]*\r?$" % STEMS
 )
+#: A line of which such a head can be one, told with much less: nothing but words and separators.
+_ROW = rb"(?m)^[\w .\-,;\t|\"\x80-\xff]*[,;\t|][\w .\-,;\t|\"\x80-\xff]*\r?$"
+RARE = (_ROW,)
 _SEPARATOR = re.compile(rb"[,;\t|]")
 _NAMES = {b"name", b"key", b"setting", b"variable", b"parameter", b"option", b"property"}
 _VALUES = {b"value", b"val", b"setting", b"current_value"}
 
 
-def find(text: bytes) -> Iterator[Span]:
+def find(seen: Sieved) -> Iterator[Span]:
     """The cells of tables, as CSV or as a database prints them."""
-    told = -1
-    for found in engine.compiled(_HEAD).finditer(text):
+    text, told = seen.text, -1
+    for found in seen.finditer(_HEAD, within=_ROW):
         start, end = found.span()
         separator = _SEPARATOR.search(text, start, end)
         if start < told or not separator:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from biostudio_doctor.redaction.spans import Span, merged
 
-WINDOW = 1 << 20  # bytes that are looked at anew
+WINDOW = 2 << 20  # bytes that are looked at anew
 MARGIN = 64 << 10  # bytes that are seen twice; no rule looks farther
 
 

@@ -47,7 +47,7 @@ def test_where_it_is_cut_does_not_matter(data: st.DataObject) -> None:
 
 
 def test_where_it_is_cut_does_not_matter_over_many_windows() -> None:
-    values = [secret() for _ in range(40)]
+    values = [secret() for _ in range(90)]
     text = b"".join(
         LINE * random.randrange(300, 3000) + b"PASSWORD=" + one + b"\n" for one in values
     )
