@@ -17,6 +17,7 @@ from uvicorn.server import ServerState
 
 from biostudio_doctor.daemon.web import door as door_module
 from biostudio_doctor.daemon.web.door import Door
+from biostudio_doctor.daemon.web.protocol import Guard
 from tests.lab.timing import PATIENCE
 from tests.lab.web_process import WebProcess, asked, sixty_checks
 
@@ -62,6 +63,11 @@ def one_answer(sock: socket.socket) -> bytes:
         LAST.replace(b"Host", b"Transfer-Encoding: chunked\r\nHost") + b"0\r\n\r\n",
         LAST.replace(b"Host", b"X: " + b"y" * 5000 + b"\r\nHost"),
         LAST.replace(b"close", b"close, Upgrade\r\nUpgrade: h2c"),
+        LAST.replace(b"Host", b"Host: localhost\r\nHost"),
+        LAST.replace(b"Host: localhost\r\n", b""),
+        LAST.replace(b"Host: localhost\r\n", b"").replace(b"1.1", b"1.0"),
+        LAST.replace(b"Host", b"Authorization: a\r\nAuthorization: b\r\nHost"),
+        LAST.replace(b"Host", b"Accept: a/b\r\nAccept: application/openmetrics-text\r\nHost"),
         b"nonsense\r\n\r\n",
     ],
     ids=lambda request: request[:12].decode() + f" {len(request)}",
@@ -76,6 +82,31 @@ def test_the_first_request_is_answered_as_a_later_one(web: WebProcess, request_:
             later += chunk
     assert first.startswith(b"HTTP/1.1 ")
     assert steady(first) == steady(later)
+
+
+@pytest.mark.parametrize(
+    ("headers", "version", "status"),
+    [
+        (b"", b"1.1", b"400"),
+        (b"", b"1.0", b"200"),
+        (b"Host: localhost\r\nHost: localhost\r\n", b"1.1", b"400"),
+        (b"Host: localhost\r\nAuthorization: a\r\nAuthorization: a\r\n", b"1.1", b"400"),
+        (b"Host: localhost\r\nAccept: a/b\r\nAccept: text/plain\r\n", b"1.1", b"200"),
+    ],
+)
+@pytest.mark.parametrize("path", [b"/metrics", b"/readyz"])
+def test_nothing_is_left_open(
+    web: WebProcess, headers: bytes, version: bytes, status: bytes, path: bytes
+) -> None:
+    """Whom, and as whom, a request asks (RFC 9112, 3.2; RFC 9110, 5.3)."""
+    head = b"GET %b HTTP/%b\r\n%bConnection: close\r\n\r\n" % (path, version, headers)
+    assert asked(web.port, head).startswith(b"HTTP/1.1 %b " % status)
+
+
+def test_several_lines_of_a_list_are_one(web: WebProcess) -> None:
+    wanted = b"Accept: application/openmetrics-text\r\nAccept: text/plain;q=0.1\r\nHost"
+    for lines in (wanted, b"\r\n".join(reversed(wanted.split(b"\r\n")[:2])) + b"\r\nHost"):
+        assert b"\n# EOF\n" in asked(web.port, LAST.replace(b"Host", lines))
 
 
 def test_all_that_is_said_is_heard(web: WebProcess) -> None:
@@ -164,7 +195,7 @@ def test_a_crowd_is_met_in_turns_and_in_order() -> None:
     async def crowded() -> None:
         with socket.create_server(("127.0.0.1", 0), backlog=64) as sock:
             sock.setblocking(False)
-            door = Door(sock, ready, lambda: SimpleNamespace(), ServerState())  # type: ignore[arg-type, return-value]
+            door = Door(sock, ready, Guard(64), lambda: SimpleNamespace(), ServerState())  # type: ignore[arg-type, return-value]
             callers = [socket.create_connection(sock.getsockname(), PATIENCE) for _ in range(40)]
             for number, caller in enumerate(callers):
                 caller.sendall(LAST.replace(b"Host", b"X: %d\r\nHost" % number))
@@ -187,13 +218,12 @@ def test_a_crowd_is_met_in_turns_and_in_order() -> None:
 class Inside(asyncio.Protocol):
     """What becomes of those who are let in: they hear the rest of their answer."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+    owed = (b"", False)
 
-    def go_on(self, rest: bytes, stays: bool) -> None:
-        assert isinstance(self.transport, asyncio.Transport)
-        self.transport.write(rest)
-        self.transport.close()
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(self.owed[0])
+        transport.close()
 
 
 def test_what_began_without_tls_goes_on_without(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +234,7 @@ def test_what_began_without_tls_goes_on_without(monkeypatch: pytest.MonkeyPatch)
     async def changed() -> None:
         with socket.create_server(("127.0.0.1", 0)) as sock:
             sock.setblocking(False)
-            door = Door(sock, lambda *_: ([], body), Inside, ServerState())  # type: ignore[arg-type]
+            door = Door(sock, lambda *_: ([], body), Guard(64), Inside, ServerState())  # type: ignore[arg-type]
             callers = [socket.create_connection(sock.getsockname(), PATIENCE) for _ in range(3)]
             for caller in callers:
                 caller.sendall(KEPT)
@@ -225,7 +255,7 @@ def test_who_waits_to_be_let_in_is_not_waited_for_at_the_end() -> None:
     async def ended() -> None:
         with socket.create_server(("127.0.0.1", 0)) as sock:
             sock.setblocking(False)
-            door = Door(sock, lambda *_: ([], b"body"), Inside, ServerState())  # type: ignore[arg-type]
+            door = Door(sock, lambda *_: ([], b"body"), Guard(64), Inside, ServerState())  # type: ignore[arg-type]
             callers = [socket.create_connection(sock.getsockname(), PATIENCE) for _ in range(9)]
             for caller in callers:
                 caller.sendall(KEPT)

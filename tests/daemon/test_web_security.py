@@ -218,7 +218,7 @@ def test_client_certificates(tls: Tls, tmp_path: Path) -> None:
 
 def test_silent_connections_do_not_keep_tls_from_others(tls: Tls, tmp_path: Path) -> None:
     path = written(tmp_path, tls_server_config=tls.settings)
-    patched = "import biostudio_doctor.daemon.web.door as d; d._HANDSHAKE = 5\n"
+    patched = "import biostudio_doctor.daemon.web.protocol as p; p.HEAD_TIMEOUT = 5\n"
     with WebProcess(before=patched, web_config=path) as web, contextlib.ExitStack() as stack:
         web.show(sixty_checks())
         silent = [

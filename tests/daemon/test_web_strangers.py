@@ -67,7 +67,7 @@ def test_a_second_name_does_not_hide_the_first(
     web: WebProcess, hosts: tuple[str, str], path: str
 ) -> None:
     head = f"GET {path} HTTP/1.1\r\nhost: {hosts[0]}\r\nhost: {hosts[1]}\r\nconnection: close\r\n"
-    assert asked(web.port, f"{head}\r\n".encode()).startswith(b"HTTP/1.1 421 ")
+    assert asked(web.port, f"{head}\r\n".encode()).startswith(b"HTTP/1.1 400 ")
 
 
 def test_health_is_told_by_any_name(web: WebProcess) -> None:

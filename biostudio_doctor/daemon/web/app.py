@@ -62,8 +62,7 @@ class App:
         return _answer(request, page.render(snapshot.report, asked, alive), page.HEADERS)
 
     async def _serve_metrics(self, request: Request) -> Response:
-        headers = request.headers
-        answer = self.scrape(headers.get("accept", ""), headers.get("accept-encoding", ""))
+        answer = self.scrape(*(_listed(request, name) for name in ("accept", "accept-encoding")))
         if answer is None:
             raise _nothing_yet()
         return Response(answer[1], headers=answer[0])
@@ -127,9 +126,14 @@ def _nothing_yet() -> HTTPException:
 _GZIP = {"content-encoding": "gzip"}
 
 
+def _listed(request: Request, name: str) -> str:
+    """A header that is a list, of which there may be several lines (RFC 9110, 5.3)."""
+    return ", ".join(request.headers.getlist(name))
+
+
 def _answer(request: Request, body: bytes, headers: dict[str, str]) -> Response:
     told = {"vary": "accept-encoding", "cache-control": "no-store", **headers}
-    if metrics.takes_gzip(request.headers.get("accept-encoding", "")):
+    if metrics.takes_gzip(_listed(request, "accept-encoding")):
         body = gzip.compress(body, 5, mtime=0)
         told |= _GZIP
     return Response(body, headers=told)

@@ -9,6 +9,7 @@ import os
 import resource
 import signal
 import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,8 +29,8 @@ from biostudio_doctor.errors import ConfigError
 
 _FILES = 16384  # descriptors to ask for
 _SPARE_FILES = 256  # descriptors that are no connections, but probes of /probe and files
-_FEWEST = 64  # connections
 _CONNECTIONS = 8192  # at most
+_TLS_CONNECTIONS = 256  # at most; each takes 0.3 MB
 _BACKLOG = 4096
 _KEEP_ALIVE = 75  # seconds: longer than most scrape intervals
 _DRAIN = 1.2  # seconds for answers under way when this process has to end
@@ -73,15 +74,14 @@ class _Web:
         self._config = config
         self._state = State()
         self._heeding: asyncio.Task[str] | None = None
-        self._settings = security.load(config.web_config)
-        self._stamps = _stamps(self._settings, config.web_config)
+        settings = security.load(config.web_config)
+        tls = security.context(settings, config.web_config)
+        self._most = _connections()
         app = App(self._state, self._heed)
         self._access = Access(app.starlette(), app.scrape, config.listen)
-        self._access.configure(self._settings)
-        self._guard = Guard(_connections())
+        self._guard = Guard(self._most)
         self._server = _Server(self._access, self._guard, _listener(config.listen))
-        self._server.allowed_sans = _allowed(self._settings)
-        self._server.door.tls = security.context(self._settings, config.web_config)
+        self._configure(settings, tls)
 
     async def run(self, connection: socket.socket) -> None:
         """Until the end."""
@@ -126,11 +126,16 @@ class _Web:
             self._state.web_config_problem = problem
             return problem
         self._state.web_config_problem = ""
-        self._settings, self._stamps = settings, _stamps(settings, path)
+        self._configure(settings, tls)
+        return ""
+
+    def _configure(self, settings: security.WebConfig, tls: ssl.SSLContext | None) -> None:
+        """For those who come from now on."""
+        self._settings, self._stamps = settings, _stamps(settings, self._config.web_config)
         self._access.configure(settings)
         self._server.allowed_sans = _allowed(settings)
-        self._server.door.tls = tls  # those who are here stay as they are
-        return ""
+        self._server.door.tls = tls
+        self._guard.places = min(self._most, _TLS_CONNECTIONS) if tls else self._most
 
 
 class _Server(uvicorn.Server):
@@ -148,7 +153,6 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                limit_concurrency=guard.connections + 1,  # where nobody could make room
                 timeout_keep_alive=_KEEP_ALIVE,
                 timeout_graceful_shutdown=_DRAIN,  # type: ignore[arg-type]
             )
@@ -156,7 +160,7 @@ class _Server(uvicorn.Server):
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL + 1)  # what matters, we log
         self._access = app
         self._guard = guard
-        self.door = Door(sock, app.ready, self._protocol, self.server_state)
+        self.door = Door(sock, app.ready, guard, self._protocol, self.server_state)
         self.allowed_sans: tuple[str, ...] = ()
         self.servers: list[asyncio.Server] = []  # of uvicorn, which ends them
         self._ended = asyncio.Event()
@@ -210,7 +214,7 @@ def _connections() -> int:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             soft = wanted
     room = _FILES if soft == resource.RLIM_INFINITY else soft
-    return max(_FEWEST, min(_CONNECTIONS, room - _SPARE_FILES))
+    return min(_CONNECTIONS, max(room - _SPARE_FILES, room // 3))
 
 
 def _allowed(settings: security.WebConfig) -> tuple[str, ...]:
