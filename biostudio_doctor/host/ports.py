@@ -15,6 +15,8 @@ from biostudio_doctor.host.sockets import TcpSocket, Trial, holders, tcp_sockets
 if TYPE_CHECKING:
     from biostudio_doctor.host import Host
 
+_READ_AGAIN = 4  # times, at most
+
 
 class Listener(Struct, frozen=True, kw_only=True):
     """A socket that takes connections, and whose it is."""
@@ -56,7 +58,7 @@ def look(host: Host, wanted: Collection[int]) -> PortTable:
     table: list[TcpSocket] = []
     problem = ""
     try:
-        table = tcp_sockets(host)
+        table = _table(host, {port for port, trial in trials.items() if "taken" in trial})
     except OSError as error:
         problem = f"{error.filename}: {error.strerror}"
     listening = [item for item in table if item.state == "listen"]
@@ -71,6 +73,19 @@ def look(host: Host, wanted: Collection[int]) -> PortTable:
         listening=tuple(sorted({item.port for item in listening})),
         problem=problem,
     )
+
+
+def _table(host: Host, taken: set[int]) -> list[TcpSocket]:
+    """The table of sockets; again where it lacks a port that is taken.
+
+    It is no picture of one moment: while others come and go, a line may be left out.
+    """
+    table = tcp_sockets(host)
+    for _ in range(_READ_AGAIN):
+        if taken <= {item.port for item in table}:
+            break
+        table = tcp_sockets(host)
+    return table
 
 
 def _try(host: Host, port: int) -> tuple[Trial | None, Trial | None]:

@@ -18,10 +18,11 @@ from msgspec import structs
 
 from biostudio_doctor.checks.ports_available import PortsAvailable
 from biostudio_doctor.host import Host
+from biostudio_doctor.host import ports as host_ports
 from biostudio_doctor.host.containers import Container
 from biostudio_doctor.host.ports import Listener, PortTable, PortUse, look
 from biostudio_doctor.host.processes import Process
-from biostudio_doctor.host.sockets import tcp_sockets
+from biostudio_doctor.host.sockets import TcpSocket, tcp_sockets
 from biostudio_doctor.model import Finding, Machine, Status
 from tests.conftest import DEBIAN, MakeHost, Tree, context, judge
 from tests.lab import network
@@ -116,6 +117,20 @@ def test_remains_that_keep_the_port_for_a_while_are_a_warning() -> None:
     finding = finding_of(closed_by_the_server(reuse=False))
     assert finding.status is Status.WARN and "by connections (time-wait)" in finding.summary
     assert finding.remedy and "Wait a minute" in finding.remedy.text
+
+
+def test_a_line_that_the_kernel_left_out_is_looked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stand-in for the kernel, which leaves lines out only when many connections come and go."""
+    tables: list[list[TcpSocket]] = [[], []]
+    monkeypatch.setattr(
+        host_ports, "tcp_sockets", lambda host: tables.pop() if tables else tcp_sockets(host)
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        (use,) = look(Host(), {port}).ports
+    assert use.listeners and not tables
 
 
 def test_a_port_that_is_held_without_listening_is_taken() -> None:
