@@ -7,7 +7,6 @@ import stat
 from collections.abc import Iterator
 from datetime import timedelta
 from shlex import quote
-from typing import Literal
 
 from msgspec import Struct, structs
 
@@ -16,13 +15,8 @@ from biostudio_doctor.host import Host
 from biostudio_doctor.model import Finding, Machine, Remedy, Status
 from biostudio_doctor.requirements import Feature, Requirements
 
+from .activation_token_form import Oddity, oddity
 from .unconfigured import not_configured
-
-Oddity = Literal[
-    "empty", "encoding", "byte-order-mark", "lines", "control", "quotes", "blanks", "non-ascii",
-    "assignment", "variable", "url", "path", "email", "placeholder", "cut", "punctuation", "short",
-    "long",
-]  # fmt: skip
 
 _SUBJECT = "token"
 _TOO_OPEN = 0o027  # group may write, others may do anything
@@ -102,8 +96,6 @@ class ActivationToken(Check[TokenFacts]):
         if token is None:
             return TokenFacts()
         from biostudio_doctor.secret import SecretError, raw
-
-        from .activation_token_form import oddity
 
         place = TokenFacts(file=token.file or "", variable=token.env or "")
         try:

@@ -6,25 +6,30 @@ this module.
 """
 
 import re
+from typing import Literal
 
-from .activation_token import Oddity
+#: What may be odd.
+Oddity = Literal[
+    "empty", "encoding", "byte-order-mark", "lines", "control", "quotes", "blanks", "non-ascii",
+    "assignment", "variable", "url", "path", "email", "placeholder", "cut", "punctuation", "short",
+    "long",
+]  # fmt: skip
 
 _SHORTEST, _LONGEST = 8, 4096  # characters; signed tokens have a thousand or two
 _MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _QUOTES = "\"'`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
-_ASSIGNMENT = re.compile(r"(?:COLAB_)?TOKEN\s*[=:]|export\s|-e\s|\w+=.{8}", re.IGNORECASE)
-_VARIABLE = re.compile(r"\$\w|\$[{(]|%\w+%$|\{\{")
-_URL = re.compile(
-    r"[a-z][a-z0-9+.-]*://|www\.|[\w.-]+\.(?:com|org|net|io)(?:[:/]|$)", re.IGNORECASE
-)
+# Patterns, compiled when a token is looked at: most runs have none.
+_ASSIGNMENT = r"(?i)(?:COLAB_)?TOKEN\s*[=:]|export\s|-e\s|\w+=.{8}"
+_VARIABLE = r"\$\w|\$[{(]|%\w+%$|\{\{"
+_URL = r"(?i)[a-z][a-z0-9+.-]*://|www\.|[\w.-]+\.(?:com|org|net|io)(?:[:/]|$)"
 #: Base64 has slashes, too, so only what begins as files do.
-_PATH = re.compile(
+_PATH = (
     r"(?:\.{1,2}|~\w*)/|[A-Za-z]:\\|\\\\"
     r"|/(?:app|bin|biocolab|data|etc|home|mnt|opt|root|run|srv|tmp|usr|var)/"
 )
-_EMAIL = re.compile(r"[^@]+@[^@]+\.[A-Za-z]{2,}")
+_EMAIL = r"[^@]+@[^@]+\.[A-Za-z]{2,}"
 _BRACKETS = ("<>", "[]", "{}", "()")
-_CUT = re.compile(r"\.{3}|\*{3}|\u2026")
+_CUT = r"\.{3}|\*{3}|\u2026"
 _RUNS = "01234567890123456789", "abcdefghijklmnopqrstuvwxyz", "9876543210", "qwertyuiop"
 
 #: What people write where a token belongs: a value made of nothing but these is none.
@@ -66,14 +71,14 @@ def _wrapped(token: str) -> Oddity | None:
     bare = token.strip()
     if bare[0] in _QUOTES or bare[-1] in _QUOTES:
         return "quotes"
-    if _ASSIGNMENT.match(bare):
+    if re.match(_ASSIGNMENT, bare):
         return "assignment"
     kind = _other_kind(bare)
     if kind:
         return kind
     if any(character.isspace() for character in token):
         return "blanks"
-    if _CUT.search(token):
+    if re.search(_CUT, token):
         return "cut"
     if not token.isascii():
         return "non-ascii"
@@ -82,13 +87,13 @@ def _wrapped(token: str) -> Oddity | None:
 
 def _other_kind(token: str) -> Oddity | None:
     """It is something, but no token."""
-    if _VARIABLE.match(token):
+    if re.match(_VARIABLE, token):
         return "variable"
-    if _EMAIL.fullmatch(token):
+    if re.fullmatch(_EMAIL, token):
         return "email"
-    if _URL.match(token):
+    if re.match(_URL, token):
         return "url"
-    if _PATH.match(token):
+    if re.match(_PATH, token):
         return "path"
     return "placeholder" if _placeholder(token) else None  # may have blanks in it
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from shlex import quote
 from typing import TypeVar
 
@@ -12,14 +13,17 @@ from biostudio_doctor.endpoints import is_address
 from biostudio_doctor.host import Host
 from biostudio_doctor.host.patience import bounded
 from biostudio_doctor.model import Finding, Remedy, Status
-from biostudio_doctor.requirements import Feature, Requirements
+from biostudio_doctor.requirements import Feature
 from biostudio_doctor.secret import reveal
 from biostudio_doctor.services import Answer
 
 from .unconfigured import not_configured
 
+SourceT = TypeVar("SourceT")
+FactsT = TypeVar("FactsT")
+
 #: Of a check's time: what looking at its sources may take.
-SHARE = 0.9
+_SHARE = 0.9
 
 
 def no_source(what: str, key: str, example: str) -> Finding:
@@ -32,12 +36,19 @@ def no_source(what: str, key: str, example: str) -> Finding:
     )
 
 
-def citing(
-    requirements: Requirements, requirement_id: str, findings: Iterable[Finding]
+def judge_each(
+    facts: Sequence[FactsT],
+    names: Sequence[str],
+    judge: Callable[[FactsT, str], Iterable[Finding]],
+    none: Finding,
+    requirement: Feature,
 ) -> Iterator[Finding]:
-    """The findings, each with what the published document says of such data."""
-    demand = requirements.demand(requirement_id, Feature)
-    return (structs.replace(finding, requirement=demand) for finding in findings)
+    """The findings on each source, which `judge` makes under its name, or `none` without sources.
+
+    Each cites the requirement: what the published document says of such data.
+    """
+    findings = chain.from_iterable(map(judge, facts, subjects(names))) if facts else [none]
+    return (structs.replace(finding, requirement=requirement) for finding in findings)
 
 
 def revealed(secrets: Mapping[str, Secret | None], host: Host) -> dict[str, str]:
@@ -74,10 +85,6 @@ def advice_unreached(answer: Answer, settings: str) -> Remedy:
     return Remedy(words, commands, as_root=False)
 
 
-SourceT = TypeVar("SourceT")
-FactsT = TypeVar("FactsT")
-
-
 def look_at_each(
     host: Host,
     sources: Sequence[SourceT],
@@ -88,9 +95,10 @@ def look_at_each(
 ) -> tuple[FactsT, ...]:
     """Look at sources side by side, for libraries and system calls that may never return.
 
-    Each is told the `seconds` that it may take. For one that raises OSError, or does not come back
-    in that time, stands what `lost` makes of it; the others are not held up.
+    Of the `seconds` of the check, each is told those that it may take. For one that raises OSError,
+    or does not come back in that time, stands what `lost` makes of it; the others are not held up.
     """
+    seconds *= _SHARE
     calls = {
         f"source {number}": partial(_call, look, source, seconds)
         for number, source in enumerate(sources, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, ClassVar
 
 from msgspec import Struct
@@ -13,12 +14,12 @@ from biostudio_doctor.check import Check
 from biostudio_doctor.config import DatabaseSource
 from biostudio_doctor.host import Host
 from biostudio_doctor.model import Finding, Remedy, Status
-from biostudio_doctor.requirements import Requirements
+from biostudio_doctor.requirements import Feature, Requirements
 from biostudio_doctor.secret import SecretError
 from biostudio_doctor.services import Answer, Login, Target
 from biostudio_doctor.text import printable
 
-from .datasources import citing, no_secret, no_source, revealed, subjects
+from .datasources import judge_each, no_secret, no_source, revealed
 from .datasources_database_words import FULL, advice, reading, saying, sees_nothing
 
 _SHARE = 0.7  # of the check's timeout: what one source may take
@@ -82,20 +83,13 @@ class DatabaseCheck(Check[DatabaseFacts]):
     async def _ask_all(
         self, sources: Sequence[tuple[str, DatabaseSource]], host: Host
     ) -> DatabaseFacts:
-        import anyio
-
-        asked: dict[int, Asked] = {}
-
-        async def ask(index: int, kind: str, source: DatabaseSource) -> None:
-            asked[index] = await self._ask_one(kind, source, host)
+        from biostudio_doctor.probes.side_by_side import side_by_side
 
         with host.doing(f"ask {', '.join(source.host for _, source in sources)}"):
-            async with anyio.create_task_group() as tasks:
-                for index, (kind, source) in enumerate(sources):
-                    tasks.start_soon(ask, index, kind, source)
-        return DatabaseFacts(tuple(asked[index] for index in sorted(asked)))
+            return DatabaseFacts(await side_by_side(partial(self._ask_one, host=host), sources))
 
-    async def _ask_one(self, kind: str, source: DatabaseSource, host: Host) -> Asked:
+    async def _ask_one(self, named: tuple[str, DatabaseSource], host: Host) -> Asked:
+        kind, source = named
         port = source.port or self.port
         about: dict[str, Any] = {
             "kind": kind,
@@ -121,17 +115,16 @@ class DatabaseCheck(Check[DatabaseFacts]):
         return Asked(**about, answer=await self.ask(target))
 
     def judge(self, facts: DatabaseFacts, requirements: Requirements) -> Iterator[Finding]:
-        return citing(requirements, self.requirement_ids[0], self._findings(facts))
+        none = no_source(f"{self.product} database", self.kinds[0], 'host = "ADDRESS"')
+        names = [asked.subject for asked in facts.asked]
+        said = requirements.demand("datasources.databases", Feature)
+        return judge_each(facts.asked, names, self._source, none, said)
 
-    def _findings(self, facts: DatabaseFacts) -> Iterator[Finding]:
-        if not facts.asked:
-            yield no_source(f"{self.product} database", self.kinds[0], 'host = "ADDRESS"')
-        names = subjects([asked.subject for asked in facts.asked])
-        for subject, asked in zip(names, facts.asked, strict=True):
-            if asked.answer is None:
-                yield no_secret(subject, f"{asked.kind}.password", asked.no_secret)
-            else:
-                yield self._finding(subject, asked, asked.answer)
+    def _source(self, asked: Asked, subject: str) -> Iterator[Finding]:
+        if asked.answer is None:
+            yield no_secret(subject, f"{asked.kind}.password", asked.no_secret)
+        else:
+            yield self._finding(subject, asked, asked.answer)
 
     def _finding(self, subject: str, asked: Asked, answer: Answer) -> Finding:
         status = _STATUS.get(answer.state, Status.FAIL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 
 from msgspec import Struct
 
@@ -12,10 +13,10 @@ from biostudio_doctor.check import Check
 from biostudio_doctor.config import EcosystemSource
 from biostudio_doctor.host import Host
 from biostudio_doctor.model import Finding, Remedy, Status
-from biostudio_doctor.requirements import Requirements
+from biostudio_doctor.requirements import Feature, Requirements
 from biostudio_doctor.services import Answer
 
-from .datasources import citing, no_source, subjects
+from .datasources import judge_each, no_source
 from .datasources_ecosystem_words import advice, saying
 
 _SHARE = 0.8  # of the check's timeout: what one server may take
@@ -66,18 +67,10 @@ class DatasourcesEcosystem(Check[EcosystemFacts]):
         return self._ask_all(sources, host) if sources else EcosystemFacts()
 
     async def _ask_all(self, sources: Sequence[EcosystemSource], host: Host) -> EcosystemFacts:
-        import anyio
-
-        asked: dict[int, AskedServer] = {}
-
-        async def ask(index: int, source: EcosystemSource) -> None:
-            asked[index] = await self._ask_one(source, host)
+        from biostudio_doctor.probes.side_by_side import side_by_side
 
         with host.doing("ask BBrowserX and Talk2Data"):
-            async with anyio.create_task_group() as tasks:
-                for index, source in enumerate(sources):
-                    tasks.start_soon(ask, index, source)
-        return EcosystemFacts(tuple(asked[index] for index in sorted(asked)))
+            return EcosystemFacts(await side_by_side(partial(self._ask_one, host=host), sources))
 
     async def _ask_one(self, source: EcosystemSource, host: Host) -> AskedServer:
         from biostudio_doctor.services import ecosystem
@@ -96,27 +89,26 @@ class DatasourcesEcosystem(Check[EcosystemFacts]):
         return AskedServer(url=place.url, product=product, answer=answer)
 
     def judge(self, facts: EcosystemFacts, requirements: Requirements) -> Iterator[Finding]:
-        return citing(requirements, self.requirement_ids[0], self._findings(facts))
-
-    def _findings(self, facts: EcosystemFacts) -> Iterator[Finding]:
-        if not facts.asked:
-            what = "BBrowserX or Talk2Data server"
-            yield no_source(what, "ecosystem", 'url = "https://NAME"')
-        names = subjects([f"{one.product} {one.url}" for one in facts.asked])
-        for subject, asked in zip(names, facts.asked, strict=True):
-            if asked.answer is None:
-                yield Finding(
-                    Status.ERROR,
-                    subject,
-                    f"{subject} was not asked, because that is no URL: {asked.problem}.",
-                    remedy=Remedy("Correct url under [[datasources.ecosystem]]."),
-                    cause="datasource.url",
-                )
-            else:
-                yield _judge(subject, asked, asked.answer)
+        none = no_source("BBrowserX or Talk2Data server", "ecosystem", 'url = "https://NAME"')
+        names = [f"{one.product} {one.url}" for one in facts.asked]
+        said = requirements.demand("datasources.ecosystem", Feature)
+        return judge_each(facts.asked, names, _judge, none, said)
 
 
-def _judge(subject: str, asked: AskedServer, answer: Answer) -> Finding:
+def _judge(asked: AskedServer, subject: str) -> Iterator[Finding]:
+    if asked.answer:
+        yield _judge_answer(asked, asked.answer, subject)
+        return
+    yield Finding(
+        Status.ERROR,
+        subject,
+        f"{subject} was not asked, because that is no URL: {asked.problem}.",
+        remedy=Remedy("Correct url under [[datasources.ecosystem]]."),
+        cause="datasource.url",
+    )
+
+
+def _judge_answer(asked: AskedServer, answer: Answer, subject: str) -> Finding:
     status, cause = _standing(asked, answer)
     return Finding(
         status,

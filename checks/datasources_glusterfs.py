@@ -15,9 +15,9 @@ from biostudio_doctor.host.programs import find
 from biostudio_doctor.host.trial import Mounted
 from biostudio_doctor.model import Finding, Machine, Remedy, Status
 from biostudio_doctor.probes import Failure
-from biostudio_doctor.requirements import Requirements
+from biostudio_doctor.requirements import Feature, Requirements
 
-from .datasources import SHARE, citing, look_at_each, no_source, subjects
+from .datasources import judge_each, look_at_each, no_source
 from .datasources_mounts import (
     Wanted,
     in_fstab,
@@ -70,24 +70,15 @@ class DatasourcesGlusterfs(Check[tuple[GlusterFacts, ...]]):
 
     def observe(self, host: Host) -> tuple[GlusterFacts, ...]:
         sources = self.context.config.datasources.glusterfs
-        if not sources:
-            return ()
-        seconds = SHARE * self.allowed_seconds
-        return look_at_each(host, sources, _observe, _lost, seconds, "ask GlusterFS")
+        return look_at_each(host, sources, _observe, _lost, self.allowed_seconds, "ask GlusterFS")
 
     def judge(
         self, facts: tuple[GlusterFacts, ...], requirements: Requirements
     ) -> Iterator[Finding]:
-        return citing(requirements, self.requirement_ids[0], self._findings(facts))
-
-    def _findings(self, facts: tuple[GlusterFacts, ...]) -> Iterator[Finding]:
-        if not facts:
-            yield no_source(
-                "GlusterFS volume", "glusterfs", 'server = "ADDRESS" and volume = "NAME"'
-            )
-        names = subjects([f"glusterfs {_name(one.source)}" for one in facts])
-        for subject, one in zip(names, facts, strict=True):
-            yield from self._source(one, subject)
+        none = no_source("GlusterFS volume", "glusterfs", 'server = "ADDRESS" and volume = "NAME"')
+        names = [f"glusterfs {_name(one.source)}" for one in facts]
+        said = requirements.demand("datasources.files", Feature)
+        return judge_each(facts, names, self._source, none, said)
 
     def _source(self, facts: GlusterFacts, subject: str) -> Iterator[Finding]:
         machine, source = self.context.machine, facts.source

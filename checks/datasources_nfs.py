@@ -18,10 +18,10 @@ from biostudio_doctor.host.programs import find
 from biostudio_doctor.host.trial import Mounted
 from biostudio_doctor.model import Finding, Machine, Remedy, Status
 from biostudio_doctor.probes import Failure
-from biostudio_doctor.requirements import Requirements
+from biostudio_doctor.requirements import Feature, Requirements
 from biostudio_doctor.services import Answer
 
-from .datasources import SHARE, citing, look_at_each, no_source, subjects
+from .datasources import judge_each, look_at_each, no_source
 from .datasources_mounts import (
     Wanted,
     in_fstab,
@@ -80,20 +80,13 @@ class DatasourcesNfs(Check[tuple[NfsFacts, ...]]):
 
     def observe(self, host: Host) -> tuple[NfsFacts, ...]:
         sources = self.context.config.datasources.nfs
-        if not sources:
-            return ()
-        seconds = SHARE * self.allowed_seconds
-        return look_at_each(host, sources, _observe, _lost, seconds, "ask NFS")
+        return look_at_each(host, sources, _observe, _lost, self.allowed_seconds, "ask NFS")
 
     def judge(self, facts: tuple[NfsFacts, ...], requirements: Requirements) -> Iterator[Finding]:
-        return citing(requirements, self.requirement_ids[0], self._findings(facts))
-
-    def _findings(self, facts: tuple[NfsFacts, ...]) -> Iterator[Finding]:
-        if not facts:
-            yield no_source("NFS server", "nfs", 'server = "ADDRESS" and export = "/PATH"')
-        names = subjects([f"nfs {_name(one.source)}" for one in facts])
-        for subject, one in zip(names, facts, strict=True):
-            yield from self._source(one, subject)
+        none = no_source("NFS server", "nfs", 'server = "ADDRESS" and export = "/PATH"')
+        names = [f"nfs {_name(one.source)}" for one in facts]
+        said = requirements.demand("datasources.files", Feature)
+        return judge_each(facts, names, self._source, none, said)
 
     def _source(self, facts: NfsFacts, subject: str) -> Iterator[Finding]:
         machine = self.context.machine

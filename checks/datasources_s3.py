@@ -13,19 +13,11 @@ from biostudio_doctor.config import S3Source
 from biostudio_doctor.endpoints import is_address, is_loopback, without_user
 from biostudio_doctor.host import Host
 from biostudio_doctor.model import Finding, Remedy, Status
-from biostudio_doctor.requirements import Requirements
+from biostudio_doctor.requirements import Feature, Requirements
 from biostudio_doctor.secret import SecretError
 from biostudio_doctor.services.s3_facts import DEFAULT_REGION, Addressed, S3Facts, Style
 
-from .datasources import (
-    SHARE,
-    citing,
-    look_at_each,
-    no_secret,
-    no_source,
-    revealed,
-    subjects,
-)
+from .datasources import judge_each, look_at_each, no_secret, no_source, revealed
 from .datasources_s3_words import advice, saying, writing
 
 if TYPE_CHECKING:
@@ -76,22 +68,15 @@ class DatasourcesS3(Check[tuple[BucketFacts, ...]]):
 
     def observe(self, host: Host) -> tuple[BucketFacts, ...]:
         sources = self.context.config.datasources.s3
-        if not sources:
-            return ()
-        seconds = SHARE * self.allowed_seconds
-        return look_at_each(host, sources, _observe, _lost, seconds, "ask S3")
+        return look_at_each(host, sources, _observe, _lost, self.allowed_seconds, "ask S3")
 
     def judge(
         self, facts: tuple[BucketFacts, ...], requirements: Requirements
     ) -> Iterator[Finding]:
-        return citing(requirements, self.requirement_ids[0], self._findings(facts))
-
-    def _findings(self, facts: tuple[BucketFacts, ...]) -> Iterator[Finding]:
-        if not facts:
-            yield no_source("S3 storage", "s3", 'bucket = "NAME"')
-        names = subjects([f"s3 {text.printable(one.source.bucket)}" for one in facts])
-        for subject, one in zip(names, facts, strict=True):
-            yield from _judge(one, subject)
+        none = no_source("S3 storage", "s3", 'bucket = "NAME"')
+        names = [f"s3 {text.printable(one.source.bucket)}" for one in facts]
+        said = requirements.demand("datasources.files", Feature)
+        return judge_each(facts, names, _judge, none, said)
 
 
 def _lost(source: S3Source, error: OSError) -> BucketFacts:

@@ -9,7 +9,15 @@ from msgspec import Struct
 from biostudio_doctor.certificates import CertificateFacts
 from biostudio_doctor.endpoints import is_address
 from biostudio_doctor.probes import Phase, Reason
-from biostudio_doctor.probes.results import Answer, Attempt, Download, Hop, Path, SecondLook
+from biostudio_doctor.probes.results import (
+    Answer,
+    Attempt,
+    Download,
+    Hop,
+    Path,
+    SecondLook,
+    TlsResult,
+)
 from biostudio_doctor.requirements import Endpoint, Quantity, Requirements
 
 #: Where no public name leads: this host itself, networks that are not routed on the internet, and
@@ -178,6 +186,11 @@ def ended(path: Path, phase: Phase, *reasons: Reason) -> bool:
     """Whether a way ended in a phase, for one of these reasons or for any."""
     problem = path.failure
     return bool(problem and problem.phase == phase and (not reasons or problem.reason in reasons))
+
+
+def shook_hands(result: TlsResult | None) -> bool:
+    """Whether a handshake went as far as a certificate."""
+    return result is not None and bool(result.chain)
 
 
 def presented(path: Path) -> CertificateFacts | None:

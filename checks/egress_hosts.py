@@ -1,7 +1,8 @@
 """egress.hosts
 
-Its parts are in the modules beside this one: what is gathered (egress_facts), the evidence for each
-cause (egress_rules), what to do (egress_advice), and the table of all causes (egress_causes).
+Its parts are in the modules beside this one: its settings (egress_targets), what is gathered
+(egress_facts) and how (egress_survey), and the table of all causes (egress_causes), each with the
+evidence for it and what to do.
 """
 
 from __future__ import annotations
@@ -10,13 +11,10 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
-
-from msgspec import Meta
+from typing import TYPE_CHECKING
 
 from biostudio_doctor import text
 from biostudio_doctor.check import Check
-from biostudio_doctor.config import AbsolutePath, Settings
 from biostudio_doctor.host import Host
 from biostudio_doctor.model import Finding, Remedy, Status, Strength, worst
 from biostudio_doctor.probes import wording
@@ -25,10 +23,11 @@ from biostudio_doctor.requirements import Endpoint, Requirements
 
 from . import egress_targets as targets
 from .egress_facts import EgressFacts, Evidence
+from .egress_targets import EgressSettings
 
 if TYPE_CHECKING:
-    from .egress_advice import Case
     from .egress_causes import Cause
+    from .egress_causes.case import Case
 
 #: What does not work while a group of hosts is blocked.
 _CONSEQUENCES = {
@@ -41,44 +40,6 @@ _CONSEQUENCES = {
     targets.GROUP: "hosts that you added are not available",
 }
 _NAMED = 3  # hosts that a diagnosis names; of more, the number is told
-
-
-class EgressSettings(Settings, frozen=True, kw_only=True):
-    """Settings of egress.hosts."""
-
-    ca_file: Annotated[
-        AbsolutePath | None,
-        Meta(
-            description="PEM file of authorities to trust besides the system's, such as that of a "
-            "proxy which looks into TLS."
-        ),
-    ] = None
-    add: Annotated[
-        tuple[str, ...],
-        Meta(description="Hosts to probe as well, as https:// URLs, such as a mirror of your own."),
-    ] = ()
-    remove: Annotated[
-        tuple[str, ...], Meta(description="Published hosts that are not to be probed, by name.")
-    ] = ()
-    proxy: Annotated[
-        str,
-        Meta(
-            description="http://HOST:PORT of the proxy to go through, instead of the one that the "
-            "environment names; NO_PROXY still counts. Without user name and password."
-        ),
-    ] = ""
-    proxy_login_file: Annotated[
-        AbsolutePath | None,
-        Meta(
-            description="A file with one line USER:PASSWORD for `proxy`; without it, they are "
-            "taken from the environment, if that names the same proxy."
-        ),
-    ] = None
-
-    def __post_init__(self) -> None:
-        """Refuse what makes no sense; a ValueError here becomes one line for a person."""
-        targets.validate(self.add, self.remove)
-        targets.validate_proxy(self.proxy)
 
 
 class EgressHosts(Check[EgressFacts]):
@@ -156,12 +117,6 @@ class EgressHosts(Check[EgressFacts]):
 
     def _endpoints(self, requirements: Requirements) -> list[Endpoint]:
         return targets.chosen(requirements, self.settings.add, self.settings.remove)
-
-
-def proxy_value(settings: EgressSettings, host: Host) -> str:
-    """The configured proxy, secrets included, or ''."""
-    login = settings.proxy_login_file
-    return targets.proxy_value(settings.proxy, host.read(login, 4096) if login else "", os.environ)
 
 
 def _other_proxies(host: Host, environ: Mapping[str, str]) -> Iterator[str]:

@@ -18,11 +18,10 @@ from biostudio_doctor.probes import wording
 from biostudio_doctor.requirements import Endpoint, Requirements
 
 from .egress_facts import EgressFacts, Evidence
+from .egress_targets import EgressSettings, proxy_value
 
 if TYPE_CHECKING:
     from biostudio_doctor.probes.path import Surroundings
-
-    from .egress_hosts import EgressSettings
 
 _CHECK = "egress.hosts"
 _SHARE = 0.85  # of a check's time
@@ -39,8 +38,6 @@ class Verdict(NamedTuple):
 
 def settings(context: Context) -> EgressSettings:
     """Those of egress.hosts."""
-    from .egress_hosts import EgressSettings
-
     table = context.config.checks.get(_CHECK, {})
     return configuration.convert(table, EgressSettings, "configuration", f"checks.{_CHECK}")
 
@@ -53,13 +50,13 @@ def surroundings(told: EgressSettings, host: Host, ca_file: str | None = None) -
     """
     from biostudio_doctor.probes import dns, path, tls
 
-    from .egress_hosts import proxy_value
-
     ca_file = ca_file or told.ca_file
     trusted = host.path(ca_file) if ca_file else None
     tls.verifying_context(trusted)  # raises now if the file is no good
     servers = dns.name_servers(host)
-    return path.Surroundings(os.environ, servers, trusted, proxy_value(told, host))
+    login = host.read(told.proxy_login_file, 4096) if told.proxy_login_file else ""
+    proxy = proxy_value(told.proxy, login, os.environ)
+    return path.Surroundings(os.environ, servers, trusted, proxy)
 
 
 def own_surroundings(told: EgressSettings, host: Host) -> Surroundings:

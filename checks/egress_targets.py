@@ -1,14 +1,56 @@
 """Which hosts egress.hosts probes, and through which proxy: the requirements and the settings."""
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from msgspec import Meta
 
 from biostudio_doctor import endpoints
 from biostudio_doctor import requirements as published
+from biostudio_doctor.config import AbsolutePath, Settings
 from biostudio_doctor.model import Strength
 from biostudio_doctor.requirements import Endpoint, Requirements
 
 GROUP = "your own hosts"
 _HTTPS = "https"
+
+
+class EgressSettings(Settings, frozen=True, kw_only=True):
+    """Settings of egress.hosts."""
+
+    ca_file: Annotated[
+        AbsolutePath | None,
+        Meta(
+            description="PEM file of authorities to trust besides the system's, such as that of a "
+            "proxy which looks into TLS."
+        ),
+    ] = None
+    add: Annotated[
+        tuple[str, ...],
+        Meta(description="Hosts to probe as well, as https:// URLs, such as a mirror of your own."),
+    ] = ()
+    remove: Annotated[
+        tuple[str, ...], Meta(description="Published hosts that are not to be probed, by name.")
+    ] = ()
+    proxy: Annotated[
+        str,
+        Meta(
+            description="http://HOST:PORT of the proxy to go through, instead of the one that the "
+            "environment names; NO_PROXY still counts. Without user name and password."
+        ),
+    ] = ""
+    proxy_login_file: Annotated[
+        AbsolutePath | None,
+        Meta(
+            description="A file with one line USER:PASSWORD for `proxy`; without it, they are "
+            "taken from the environment, if that names the same proxy."
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense; a ValueError here becomes one line for a person."""
+        validate(self.add, self.remove)
+        validate_proxy(self.proxy)
 
 
 def validate(add: Sequence[str], remove: Sequence[str]) -> None:

@@ -93,9 +93,9 @@ class ExposureLan(Check[ExposureFacts]):
         return self._ask(facts, targets) if targets and host.is_local else facts
 
     async def _ask(self, facts: ExposureFacts, targets: list[tuple[str, Target]]) -> ExposureFacts:
-        import anyio
         from msgspec import structs
 
+        from biostudio_doctor.probes.side_by_side import side_by_side
         from biostudio_doctor.services import memcached, postgresql, redis
 
         clients: dict[str, Callable[[Target], Awaitable[Answer]]] = {
@@ -103,16 +103,9 @@ class ExposureLan(Check[ExposureFacts]):
             "redis": redis.ask,
             "memcached": memcached.ask,
         }
-        answers: list[Answer] = []
-
-        async def ask(service: str, target: Target) -> None:
-            answers.append(await clients[service](target))
-
-        async with anyio.create_task_group() as tasks:
-            for service, target in targets:
-                tasks.start_soon(ask, service, target)
-        answers.sort(key=lambda answer: answer.port)
-        return structs.replace(facts, answers=tuple(answers))
+        answers = await side_by_side(lambda one: clients[one[0]](one[1]), targets)
+        in_order = tuple(sorted(answers, key=lambda answer: answer.port))
+        return structs.replace(facts, answers=in_order)
 
     def judge(self, facts: ExposureFacts, requirements: Requirements) -> Iterator[Finding]:
         if container := application_container(self.context.machine):

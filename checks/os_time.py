@@ -335,12 +335,7 @@ def _zone(facts: TimeFacts, machine: Machine) -> Finding:
         said = f"The time zone is {zone}; containers use UTC unless told otherwise."
         return Finding(Status.PASS, "time zone", said, observed=facts.zone)
     packages = distribution.install(
-        machine,
-        debian="tzdata",
-        rhel="tzdata",
-        suse="timezone",
-        arch="tzdata",
-        alpine="tzdata",
+        machine, debian="tzdata", rhel="tzdata", suse="timezone", arch="tzdata", alpine="tzdata"
     )
     return Finding(
         Status.WARN,

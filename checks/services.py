@@ -65,22 +65,13 @@ class ServiceCheck(Check[ServiceFacts]):
         places = self.places()
         if isinstance(places, Finding):
             return ServiceFacts()
-        import anyio
+        from biostudio_doctor.probes.side_by_side import side_by_side
 
         login, problem = self._login(host)
-        answers: dict[int, Answer] = {}
-
-        async def ask(target: Target) -> None:
-            answers[target.port] = await self.ask(target)
-
         targets = [self._target(address, port, login, host) for address, port in places]
         with host.doing(f"ask {self.name} at {targets[0].host}"):
-            async with anyio.create_task_group() as tasks:
-                for target in targets:
-                    tasks.start_soon(ask, target)
-        return ServiceFacts(
-            answers=tuple(answers[target.port] for target in targets), no_password=problem
-        )
+            answers = await side_by_side(self.ask, targets)
+        return ServiceFacts(answers=answers, no_password=problem)
 
     def judge(self, facts: ServiceFacts, requirements: Requirements) -> Iterator[Finding]:
         places = self.places()

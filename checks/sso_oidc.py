@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 
 from msgspec import Struct, structs
 
@@ -68,18 +69,10 @@ class SsoOidc(Check[OidcFacts]):
         return self._ask_all(providers, host) if providers else OidcFacts()
 
     async def _ask_all(self, providers: Sequence[OidcProvider], host: Host) -> OidcFacts:
-        import anyio
-
-        asked: dict[int, AskedIssuer] = {}
-
-        async def ask(index: int, provider: OidcProvider) -> None:
-            asked[index] = await self._ask_one(provider, host)
+        from biostudio_doctor.probes.side_by_side import side_by_side
 
         with host.doing("ask the OpenID Connect providers"):
-            async with anyio.create_task_group() as tasks:
-                for index, provider in enumerate(providers):
-                    tasks.start_soon(ask, index, provider)
-        return OidcFacts(tuple(asked[index] for index in sorted(asked)))
+            return OidcFacts(await side_by_side(partial(self._ask_one, host=host), providers))
 
     async def _ask_one(self, provider: OidcProvider, host: Host) -> AskedIssuer:
         from biostudio_doctor.sso import asking, oidc

@@ -78,28 +78,21 @@ class SsoSaml(Check[SamlFacts]):
         return self._ask_all(providers, host)
 
     async def _ask_all(self, providers: Sequence[SamlProvider], host: Host) -> SamlFacts:
-        import anyio
-
+        from biostudio_doctor.probes.side_by_side import side_by_side
         from biostudio_doctor.sso.saml import SIZE_LIMIT
 
         paths = [one.metadata for one in providers if one.metadata.startswith("/")]
         calls = {path: partial(_read, path=path, limit=SIZE_LIMIT) for path in paths}
         files = bounded(host, calls, _FILES_SECONDS, "read") if calls else {}
-        asked: dict[int, AskedMetadata] = {}
 
-        async def ask(index: int, provider: SamlProvider) -> None:
+        async def ask(provider: SamlProvider) -> AskedMetadata:
             if provider.metadata in files:
-                asked[index] = _of_file(provider, files[provider.metadata])
-            else:
-                asked[index] = await self._fetched(provider, host)
+                return _of_file(provider, files[provider.metadata])
+            return await self._fetched(provider, host)
 
         with host.doing("fetch SAML metadata"):
-            async with anyio.create_task_group() as tasks:
-                for index, provider in enumerate(providers):
-                    tasks.start_soon(ask, index, provider)
-        return SamlFacts(
-            observed_at=datetime.now(UTC), asked=tuple(asked[index] for index in sorted(asked))
-        )
+            asked = await side_by_side(ask, providers)
+        return SamlFacts(observed_at=datetime.now(UTC), asked=asked)
 
     async def _fetched(self, provider: SamlProvider, host: Host) -> AskedMetadata:
         from biostudio_doctor.sso import documents, saml

@@ -1,5 +1,6 @@
 """What all tests share: fixture trees below a temporary host.root, and contexts for checks."""
 
+import inspect
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from biostudio_doctor.model import Finding, Machine, Report, Result, Scope, Stat
 # In CI the same examples each time, so that a run is red for what changed; a laptop explores.
 settings.register_profile("lab", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("lab")
+
+_PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY")
 
 Tree = Mapping[str, str | bytes | None]
 MakeHost = Callable[[Tree], Host]
@@ -68,6 +71,13 @@ def make_host(tmp_path: Path) -> MakeHost:
     return make
 
 
+@pytest.fixture
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that names no proxy for https:// addresses."""
+    for name in _PROXIES:
+        monkeypatch.delenv(name, raising=False)
+
+
 def context(
     machine: Machine = DEBIAN,
     *,
@@ -110,6 +120,19 @@ def report(*statuses: Status, **changes: Any) -> Report:
         summary={status: statuses.count(status) for status in Status},
     )
     return structs.replace(whole, **changes)
+
+
+def observed(check: Check[Any], host: Host | None = None) -> Any:
+    """What a check gathers, of this host unless another is given, and whether it waits or not."""
+    facts = check.observe(host or Host())
+    if not inspect.isawaitable(facts):
+        return facts
+    import anyio  # which checks that have nothing to ask are not to import
+
+    async def wait() -> Any:
+        return await facts
+
+    return anyio.run(wait)
 
 
 def judge(check: Check[Any], facts: Any) -> dict[str, Finding]:

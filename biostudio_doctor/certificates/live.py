@@ -19,6 +19,7 @@ from biostudio_doctor.probes import Failure, tcp, tls
 from biostudio_doctor.probes.dns import lookup
 from biostudio_doctor.probes.failures import ProbeError, failure
 from biostudio_doctor.probes.results import TlsResult
+from biostudio_doctor.probes.side_by_side import side_by_side
 from biostudio_doctor.probes.starttls import PRELUDES
 from biostudio_doctor.probes.turns import Turns
 
@@ -89,16 +90,13 @@ async def _ask(source: Source, ca_file: str | None, seconds: float) -> Answer:
         if found.failure:
             return Answer(tls=TlsResult(server_name=name, failure=found.failure))
         addresses = found.addresses[:_ADDRESSES]
-    seen: dict[str, tls.Examined] = {}
 
-    async def at(address: str) -> None:
+    async def at(address: str) -> tls.Examined:
         left = deadline - anyio.current_time()
         dial = _Dial(address, place, left)
-        seen[address] = await tls.examine(dial, name, timeout=left, ca_file=ca_file)
+        return await tls.examine(dial, name, timeout=left, ca_file=ca_file)
 
-    async with anyio.create_task_group() as tasks:
-        for address in addresses:
-            tasks.start_soon(at, address)
+    seen = dict(zip(addresses, await side_by_side(at, addresses), strict=True))
     shown = min(addresses, key=lambda address: _rank(seen[address]))
     answer = Answer(tls=seen[shown].result, chain=seen[shown].chain)
     if len(addresses) > 1:

@@ -15,6 +15,7 @@ from biostudio_doctor.peers.facts import Knock, Stop, Visit
 from biostudio_doctor.probes import Failure, Reason
 from biostudio_doctor.probes.dns import lookup
 from biostudio_doctor.probes.failures import failure
+from biostudio_doctor.probes.side_by_side import side_by_side
 from biostudio_doctor.probes.tcp import socket_address, source_address
 from biostudio_doctor.services.identify import recognise
 
@@ -56,16 +57,11 @@ async def visit(
     Resolving a name, and connecting to a port and being answered there, may each take `patience`
     seconds. A lost SYN is sent again after 1 and 3.
     """
-    found: dict[int, tuple[Visit, ...]] = {}
     limit = anyio.CapacityLimiter(_AT_ONCE)
-
-    async def one(number: int, peer: Peer) -> None:
-        found[number] = await _visit(peer, ports[peer.role], secret, patience, limit)
-
-    async with anyio.create_task_group() as tasks:
-        for number, peer in enumerate(peers):
-            tasks.start_soon(one, number, peer)
-    return tuple(visit for number in sorted(found) for visit in found[number])
+    found = await side_by_side(
+        lambda peer: _visit(peer, ports[peer.role], secret, patience, limit), peers
+    )
+    return tuple(visit for visits in found for visit in visits)
 
 
 async def _visit(

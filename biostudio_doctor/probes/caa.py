@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-import anyio
 from msgspec import structs
 
 from biostudio_doctor.probes import dns
 from biostudio_doctor.probes.failures import one_line
 from biostudio_doctor.probes.results import Caa, CaaAnswer
+from biostudio_doctor.probes.side_by_side import side_by_side
 
 _RECORDS = 64  # of one name: more are not read
 _VALUE = 1000  # characters of a record
@@ -23,16 +23,10 @@ async def climb(
     """
     labels = name.split(".")
     names = [".".join(labels[index:]) for index in range(len(labels))]
-    answers: dict[tuple[str, str], CaaAnswer] = {}
-
-    async def ask_one(level: str, server: str) -> None:
-        answers[level, server] = await _ask(level, server, timeout, port)
-
-    async with anyio.create_task_group() as tasks:
-        for level in names:
-            for server in servers:
-                tasks.start_soon(ask_one, level, server)
-    return tuple(answers[level, server] for level in names for server in servers)
+    questions = [(level, server) for level in names for server in servers]
+    return await side_by_side(
+        lambda question: _ask(*question, timeout=timeout, port=port), questions
+    )
 
 
 async def _ask(name: str, server: str, timeout: float, port: int) -> CaaAnswer:

@@ -21,6 +21,7 @@ from biostudio_doctor.host import Host
 from biostudio_doctor.probes import Failure, Reason
 from biostudio_doctor.probes.failures import ProbeError, failure, one_line
 from biostudio_doctor.probes.results import Answer, Lookup, Record
+from biostudio_doctor.probes.side_by_side import side_by_side
 from biostudio_doctor.probes.tcp import connect, socket_address, source_address
 
 RECORDS: tuple[Record, ...] = ("A", "AAAA")
@@ -81,15 +82,9 @@ async def lookup(name: str, *, timeout: float) -> Lookup:
 async def ask_all(name: str, servers: Sequence[str], *, timeout: float) -> tuple[Answer, ...]:
     """Ask every name server by itself for A and AAAA, all at once."""
     questions = [(server, record) for server in servers for record in RECORDS]
-    answers: dict[tuple[str, Record], Answer] = {}
-
-    async def ask_one(server: str, record: Record) -> None:
-        answers[server, record] = await ask(name, record, server, timeout=timeout)
-
-    async with anyio.create_task_group() as tasks:
-        for question in questions:
-            tasks.start_soon(ask_one, *question)
-    return tuple(answers[question] for question in questions)
+    return await side_by_side(
+        lambda question: ask(name, question[1], question[0], timeout=timeout), questions
+    )
 
 
 async def ask(name: str, record: Record, server: str, *, timeout: float, port: int = 53) -> Answer:

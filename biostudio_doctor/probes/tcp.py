@@ -11,21 +11,14 @@ from anyio.abc import ByteStream
 
 from biostudio_doctor.probes.failures import failure
 from biostudio_doctor.probes.results import Attempt
+from biostudio_doctor.probes.side_by_side import side_by_side
 
 SMALL_SEGMENT = 536  # bytes: the least that every path carries (RFC 9293, 3.7.1)
 
 
 async def probe(addresses: Sequence[str], port: int, *, timeout: float) -> tuple[Attempt, ...]:
     """Connect to every address at once, IPv4 and IPv6 side by side, and hang up again."""
-    attempts: dict[str, Attempt] = {}
-
-    async def try_address(address: str) -> None:
-        attempts[address] = await _attempt(address, port, timeout)
-
-    async with anyio.create_task_group() as tasks:
-        for address in addresses:
-            tasks.start_soon(try_address, address)
-    return tuple(attempts[address] for address in addresses)
+    return await side_by_side(lambda address: _attempt(address, port, timeout), addresses)
 
 
 async def connect(address: str, port: int, *, timeout: float) -> ByteStream:

@@ -1,18 +1,15 @@
 """datasources.mysql and datasources.postgresql, on a real MariaDB and a real PostgreSQL."""
 
-import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import anyio
 import msgspec
 import psycopg
 import pytest
 
-from biostudio_doctor.check import Check
 from biostudio_doctor.checks.datasources_database import Asked, DatabaseFacts
 from biostudio_doctor.checks.datasources_mysql import DatasourcesMysql
 from biostudio_doctor.checks.datasources_postgresql import DatasourcesPostgresql
@@ -20,7 +17,7 @@ from biostudio_doctor.host import Host
 from biostudio_doctor.model import Finding, Status
 from biostudio_doctor.probes import Failure
 from biostudio_doctor.services import Answer, postgresql
-from tests.conftest import MakeHost, context, judge
+from tests.conftest import MakeHost, context, judge, observed
 from tests.lab import servers
 from tests.lab.certificates import make
 from tests.lab.mariadb import MariaDb, mariadb
@@ -62,17 +59,6 @@ def postgres(authority: servers.Authority) -> Iterator[servers.Postgresql]:
             ):  # fmt: skip
                 session.execute(statement)
         yield server
-
-
-def observed(check: Check[Any], host: Host) -> Any:
-    facts = check.observe(host)
-    if not inspect.isawaitable(facts):
-        return facts
-
-    async def wait() -> Any:
-        return await facts
-
-    return anyio.run(wait)
 
 
 def found(kind: str, host: Host, *sources: dict[str, Any], **config: Any) -> dict[str, Finding]:

@@ -4,7 +4,6 @@ Those products cannot be had here: the health path is that of the vendor's chart
 made.
 """
 
-import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import anyio
 import msgspec
 import pytest
 
@@ -24,7 +22,7 @@ from biostudio_doctor.checks.datasources_ecosystem import (
 from biostudio_doctor.host import Host
 from biostudio_doctor.model import Finding, Status
 from biostudio_doctor.services import Answer, ecosystem
-from tests.conftest import MakeHost, context, judge
+from tests.conftest import MakeHost, context, judge, observed
 from tests.lab import servers
 from tests.lab.certificates import make
 from tests.lab.network import free_port
@@ -74,14 +72,7 @@ def web() -> Iterator[SimpleNamespace]:
 
 def found(host: Host, *sources: dict[str, Any], **config: Any) -> dict[str, Finding]:
     check = DatasourcesEcosystem(context(datasources={"ecosystem": list(sources)}, **config))
-    facts: Any = check.observe(host)
-    if inspect.isawaitable(facts):
-
-        async def wait() -> Any:
-            return await facts
-
-        facts = anyio.run(wait)
-    carried = msgspec.json.decode(msgspec.json.encode(facts), type=EcosystemFacts)
+    carried = msgspec.json.decode(msgspec.json.encode(observed(check, host)), type=EcosystemFacts)
     seen = judge(check, carried)
     for finding in seen.values():
         assert finding.status is Status.PASS or finding.remedy

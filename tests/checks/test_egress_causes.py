@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from biostudio_doctor.checks import egress_causes
+from biostudio_doctor import checks
 from biostudio_doctor.checks.egress_causes import BY_WORD, CAUSES, cases, diagnose
 from biostudio_doctor.checks.egress_facts import EgressFacts, site
 from biostudio_doctor.model import Machine, Remedy
@@ -648,12 +648,14 @@ def test_the_page_explains_every_cause_and_no_other() -> None:
     page = (File(__file__).parents[2] / "docs/egress.md").read_text()
     tables = "\n".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
     explained = re.findall(r"`([a-z]+\.[a-z0-9-]+)`", tables)
-    assert set(explained) == set(BY_WORD) | set_by("proxy", "proxy_engine", "trust")
+    assert set(explained) == set(BY_WORD) | set_by(
+        "proxy", "proxy_engine", "trust", "trust_programs"
+    )
     assert len(explained) == len(set(explained))
 
 
 def set_by(*modules: str) -> set[str]:
     """The causes in the source of some checks of this host's own settings."""
-    checks = File(egress_causes.__file__).parent
-    sources = "".join((checks / f"egress_{name}.py").read_text() for name in modules)
+    (room,) = checks.__path__
+    sources = "".join((File(room) / f"egress_{name}.py").read_text() for name in modules)
     return set(re.findall(r'"((?:proxy|trust)\.[a-z-]+)"', sources))

@@ -3,8 +3,6 @@
 Exporters then name these checks together in one line, instead of a row for each.
 """
 
-import asyncio
-import inspect
 from typing import Any
 
 import pytest
@@ -12,7 +10,7 @@ import pytest
 from biostudio_doctor import registry
 from biostudio_doctor.check import Check
 from biostudio_doctor.model import NOT_CONFIGURED, Status
-from tests.conftest import MakeHost, context, judge
+from tests.conftest import MakeHost, context, judge, observed
 
 CHECKS = registry.find(registry.CHECKS)
 NAMED = (
@@ -24,13 +22,6 @@ NAMED = (
 @pytest.mark.parametrize("name", NAMED)
 def test_nothing_is_configured(name: str, make_host: MakeHost) -> None:
     check: Check[Any] = registry.load_check(CHECKS[name])(context(phase="running"))
-    facts = check.observe(make_host({}))
-    if inspect.isawaitable(facts):
-
-        async def wait() -> Any:
-            return await facts
-
-        facts = asyncio.run(wait())
-    (finding,) = judge(check, facts).values()
+    (finding,) = judge(check, observed(check, make_host({}))).values()
     assert (finding.status, finding.cause) == (Status.SKIP, NOT_CONFIGURED)
     assert finding.remedy and "configur" in f"{finding.summary} {finding.remedy.text}"

@@ -1,47 +1,37 @@
 """sso.oidc, on the package oidc-provider-mock and on documents that a lab server has over HTTPS."""
 
-import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import anyio
 import msgspec
 import pytest
 
 from biostudio_doctor.checks.sso_oidc import OidcFacts, SsoOidc
-from biostudio_doctor.host import Host
 from biostudio_doctor.model import Finding, Status
-from tests.conftest import context, judge
+from tests.conftest import context, judge, observed
 from tests.lab import idp
-from tests.lab.certificates import Made, proper
-from tests.lab.idp import Reply, Site
+from tests.lab.certificates import proper
+from tests.lab.idp import Reply, Site, Trust
 from tests.lab.peers import Peer, endless, saying, server_context, silent, tls
 from tests.lab.timing import within
 from tests.lab.web import https_without_end, squid
 
 OK = Status.PASS
 
-
-@pytest.fixture(scope="module")
-def root() -> Made:
-    return proper("Lab Root", ca=True, names=())
+pytestmark = pytest.mark.usefixtures("no_proxy")
 
 
 @pytest.fixture(scope="module")
-def trusted(root: Made, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A server's context, and the file of the authority that issued its certificate."""
-    place = tmp_path_factory.mktemp("idp")
-    context = server_context(place, proper(names=("127.0.0.1",), issuer=root))
-    (place / "ca.pem").write_bytes(root.pem)
-    return context, str(place / "ca.pem")
+def trusted(tmp_path_factory: pytest.TempPathFactory) -> Trust:
+    return idp.trust(tmp_path_factory.mktemp("idp"))
 
 
 @pytest.fixture
-def site(trusted: Any) -> Iterator[Site]:
-    with idp.site(trusted[0]) as served:
+def site(trusted: Trust) -> Iterator[Site]:
+    with idp.site(trusted.context) as served:
         served.json("/.well-known/openid-configuration", idp.discovery(served.url))
         served.json("/keys", {"keys": [RSA]})
         yield served
@@ -51,30 +41,13 @@ RSA = idp.rsa_key()
 _NONE = "x/.well-known/y"  # is not asked
 
 
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-
-
-def observe(check: Any) -> Any:
-    facts = check.observe(Host())
-    if inspect.isawaitable(facts):
-
-        async def wait() -> Any:
-            return await facts
-
-        facts = anyio.run(wait)
-    return facts
-
-
-def ask(trusted: Any, issuer: str, **more: Any) -> dict[str, Finding]:
+def ask(trusted: Trust | None, issuer: str, **more: Any) -> dict[str, Finding]:
     """The findings by what follows the issuer: '' is the discovery document."""
     config = {name: more.pop(name) for name in ("domain", "ports", "timeout", "checks")
               if name in more}  # fmt: skip
-    provider = {"issuer": issuer, "ca_file": trusted[1] if trusted else None, **more}
+    provider = {"issuer": issuer, "ca_file": trusted.ca_file if trusted else None, **more}
     check = SsoOidc(context(sso={"oidc": [provider]}, **{"timeout": 4, **config}))
-    facts = observe(check)
+    facts = observed(check)
     encoded = msgspec.json.encode(facts)
     assert b"hush" not in encoded
     carried = msgspec.json.decode(encoded, type=OidcFacts)
@@ -85,7 +58,7 @@ def ask(trusted: Any, issuer: str, **more: Any) -> dict[str, Finding]:
     return {subject.removeprefix(issuer).strip(): one for subject, one in found.items()}
 
 
-def changed(trusted: Any, site: Site, **changes: Any) -> dict[str, Finding]:
+def changed(trusted: Trust, site: Site, **changes: Any) -> dict[str, Finding]:
     site.json("/.well-known/openid-configuration", idp.discovery(site.url, **changes))
     return ask(trusted, site.url)
 
@@ -111,8 +84,8 @@ def test_without_one_nothing_is_asked_or_imported() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_real_provider(trusted: Any) -> None:
-    with idp.mock_provider(trusted[0]) as issuer:
+def test_a_real_provider(trusted: Trust) -> None:
+    with idp.mock_provider(trusted.context) as issuer:
         found = ask(
             trusted, issuer, domain="studio.lab", redirect_uri="https://studio.lab/callback"
         )
@@ -124,7 +97,7 @@ def test_a_real_provider(trusted: Any) -> None:
     assert "cannot be seen from here" in found["redirect URI"].summary
 
 
-def test_what_is_asked_for(trusted: Any, site: Site) -> None:
+def test_what_is_asked_for(trusted: Trust, site: Site) -> None:
     found = ask(trusted, site.url)
     assert {one.status for one in found.values()} == {OK, Status.SKIP}
     assert set(site.requests) == {"/.well-known/openid-configuration", "/keys", "/token"}
@@ -160,14 +133,14 @@ def test_what_is_asked_for(trusted: Any, site: Site) -> None:
     ],
 )  # fmt: skip
 def test_discovery(
-    trusted: Any, site: Site, changes: Any, subject: str, status: str, cause: str, words: str
+    trusted: Trust, site: Site, changes: Any, subject: str, status: str, cause: str, words: str
 ) -> None:
     finding = changed(trusted, site, **changes)[subject]
     assert (finding.status, finding.cause) == (status, f"sso.{cause}" if cause else "")
     assert words in finding.summary + finding.observed + str(finding.remedy)
 
 
-def test_issuers_to_the_letter(trusted: Any, site: Site) -> None:
+def test_issuers_to_the_letter(trusted: Trust, site: Site) -> None:
     slashed = changed(trusted, site, issuer=f"{site.url}/")["issuer"]
     assert slashed.status is Status.FAIL and "with a slash at its end" in slashed.summary
     bare = ask(trusted, f"{site.url}/")["issuer"]
@@ -209,7 +182,7 @@ def test_issuers_to_the_letter(trusted: Any, site: Site) -> None:
 )
 @pytest.mark.parametrize("which", ["discovery", "keys"])
 def test_what_comes_instead(
-    trusted: Any, site: Site, reply: Reply, cause: str, words: str, which: str
+    trusted: Trust, site: Site, reply: Reply, cause: str, words: str, which: str
 ) -> None:
     at = "/keys" if which == "keys" else "/.well-known/openid-configuration"
     site.replies[at] = reply
@@ -238,7 +211,7 @@ def test_what_comes_instead(
         (7, "fail", "no-keys", "no list `keys`"),
     ],
 )
-def test_keys(trusted: Any, site: Site, keys: Any, status: str, cause: str, words: str) -> None:
+def test_keys(trusted: Trust, site: Site, keys: Any, status: str, cause: str, words: str) -> None:
     site.json("/keys", {"keys": keys})
     finding = ask(trusted, site.url)["keys"]
     assert (finding.status, finding.cause) == (status, f"sso.{cause}" if cause else "")
@@ -250,7 +223,7 @@ def test_keys(trusted: Any, site: Site, keys: Any, status: str, cause: str, word
     [(10, "pass", "agree"), (-50, "pass", "agree"), (140, "warn", "2 minutes behind"),
      (-140, "warn", "2 minutes ahead of"), (920, "fail", "15 minutes behind")],
 )  # fmt: skip
-def test_clocks(trusted: Any, site: Site, ahead: float, status: str, words: str) -> None:
+def test_clocks(trusted: Trust, site: Site, ahead: float, status: str, words: str) -> None:
     for path in ("/.well-known/openid-configuration", "/keys"):
         site.replies[path] = site.replies[path]._replace(clock=ahead)
     site.replies["/token"] = Reply(status="405 Not Allowed", clock=ahead)
@@ -258,7 +231,7 @@ def test_clocks(trusted: Any, site: Site, ahead: float, status: str, words: str)
     assert finding.status == status and words in finding.summary
 
 
-def test_a_document_out_of_a_cache_is_no_wrong_clock(trusted: Any, site: Site) -> None:
+def test_a_document_out_of_a_cache_is_no_wrong_clock(trusted: Trust, site: Site) -> None:
     path = "/.well-known/openid-configuration"
     site.replies[path] = site.replies[path]._replace(clock=-3600)
     assert ask(trusted, site.url)["clock"].status is OK
@@ -295,7 +268,7 @@ def test_redirect_uris(uri: str, config: Any, words: str) -> None:
     assert words in found.summary and "hush" not in repr(found)
 
 
-def test_nothing_of_what_is_published_is_kept_as_it_is(trusted: Any, site: Site) -> None:
+def test_nothing_of_what_is_published_is_kept_as_it_is(trusted: Trust, site: Site) -> None:
     """A private half stands in the first bytes of a key set; `ask` looks for the word."""
     site.json("/keys", {"keys": [{"d": "hush", **RSA}]})
     found = ask(trusted, site.url)["keys"]
@@ -334,23 +307,23 @@ def test_addresses_that_are_none(issuer: str) -> None:
     assert "hush" not in repr(first)
 
 
-def test_trust(trusted: Any, site: Site) -> None:
+def test_trust(trusted: Trust, site: Site) -> None:
     found = ask(None, site.url)[""]
     assert (found.status, found.cause) == (Status.FAIL, "sso.untrusted")
     assert "ca_file under [[sso.oidc]]" in str(found.remedy)
-    by_egress = ask(None, site.url, checks={"egress.hosts": {"ca_file": trusted[1]}})
+    by_egress = ask(None, site.url, checks={"egress.hosts": {"ca_file": trusted.ca_file}})
     assert by_egress[""].status is OK
-    missing = ask((None, "/nowhere.pem"), site.url)[""]
+    missing = ask(trusted._replace(ca_file="/nowhere.pem"), site.url)[""]
     assert missing.status is Status.ERROR and "/nowhere.pem" in missing.summary
 
 
-def test_peers_that_are_no_provider(trusted: Any, tmp_path: Path) -> None:
+def test_peers_that_are_no_provider(trusted: Trust, tmp_path: Path) -> None:
     broken = server_context(tmp_path, proper(names=("127.0.0.1",)))
     for behaviour, cause in (
         (saying(b"SSH-2.0-x\r\n", first=True), "no-tls"),
         (silent, "no-tls"),
         (endless(b"\xff" * 4096), "no-tls"),
-        (tls(trusted[0]), "no-http"),
+        (tls(trusted.context), "no-http"),
         (tls(broken), "untrusted"),
     ):
         with Peer(behaviour) as peer, within(3):
@@ -358,7 +331,7 @@ def test_peers_that_are_no_provider(trusted: Any, tmp_path: Path) -> None:
         assert (found.status, found.cause) == (Status.FAIL, f"sso.{cause}"), found
 
 
-def test_a_document_without_an_end(trusted: Any, site: Site) -> None:
+def test_a_document_without_an_end(trusted: Trust, site: Site) -> None:
     path = "/.well-known/openid-configuration"
     site.replies[path] = site.replies[path]._replace(headers=("X: y",))
     body = site.replies[path].body
@@ -367,15 +340,15 @@ def test_a_document_without_an_end(trusted: Any, site: Site) -> None:
     assert found.status is Status.FAIL and found.cause == "sso.no-http"
 
 
-def test_a_flood_is_not_read_to_its_end(trusted: Any) -> None:
+def test_a_flood_is_not_read_to_its_end(trusted: Trust) -> None:
     """What ends it is the size: time would be up much later."""
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"
-    with Peer(https_without_end(trusted[0], head, b" " * 65536)) as peer, within(1):
+    with Peer(https_without_end(trusted.context, head, b" " * 65536)) as peer, within(1):
         found = ask(trusted, f"https://127.0.0.1:{peer.port}", timeout=60)[""]
     assert (found.status, found.cause) == (Status.FAIL, "sso.too-large")
 
 
-def test_through_a_proxy(trusted: Any, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_through_a_proxy(trusted: Trust, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The host's own name for this, since some programs never use a proxy for 127.0.0.1."""
     with squid("http_access allow all") as proxy:
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
@@ -388,20 +361,20 @@ def test_through_a_proxy(trusted: Any, site: Site, monkeypatch: pytest.MonkeyPat
         assert "NO_PROXY" in str(denied.remedy) and "egress.proxy" in str(denied.remedy)
 
 
-def test_one_that_hangs_holds_up_no_other(trusted: Any, site: Site) -> None:
+def test_one_that_hangs_holds_up_no_other(trusted: Trust, site: Site) -> None:
     with Peer(silent) as peer:
         providers = [
-            {"issuer": f"https://127.0.0.1:{peer.port}", "ca_file": trusted[1]},
-            {"issuer": site.url, "ca_file": trusted[1]},
+            {"issuer": f"https://127.0.0.1:{peer.port}", "ca_file": trusted.ca_file},
+            {"issuer": site.url, "ca_file": trusted.ca_file},
         ]
         check = SsoOidc(context(sso={"oidc": providers}, timeout=3))
         with within(3):
-            found = judge(check, observe(check))
+            found = judge(check, observed(check))
     assert found[f"https://127.0.0.1:{peer.port}"].status is Status.FAIL
     assert found[site.url].status is OK and found[f"{site.url} keys"].status is OK
 
 
-def test_without_the_library(trusted: Any, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_library(trusted: Trust, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "joserfc.jwk", None)
     found = ask(trusted, site.url)["keys"]
     assert (found.status, found.cause) == (Status.ERROR, "sso.no-library")

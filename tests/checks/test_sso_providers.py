@@ -1,13 +1,11 @@
 """sso.providers: presets that lead to lab servers, and the command line as a user has it."""
 
-import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import anyio
 import msgspec
 import pytest
 import tomli_w
@@ -15,15 +13,13 @@ from click.testing import CliRunner
 
 from biostudio_doctor.checks.sso_providers import ProvidersFacts, SsoProviders
 from biostudio_doctor.cli import cli
-from biostudio_doctor.host import Host
 from biostudio_doctor.model import Finding, Status
 from biostudio_doctor.sso import providers
-from tests.conftest import context, judge
+from tests.conftest import context, judge, observed
 from tests.lab import idp
 from tests.lab.certificates import proper
 from tests.lab.idp import Reply, Site
 from tests.lab.network import free_port
-from tests.lab.peers import server_context
 
 OK = Status.PASS
 
@@ -50,13 +46,7 @@ class Lab:
         )
         trust = {"egress.hosts": {"ca_file": self.ca_file}}
         check = SsoProviders(context(sso={"providers": ["lab"]}, checks=trust, timeout=4))
-        facts: Any = check.observe(Host())
-
-        async def wait() -> Any:
-            return await facts
-
-        facts = anyio.run(wait) if inspect.isawaitable(facts) else facts
-        carried = msgspec.json.decode(msgspec.json.encode(facts), type=ProvidersFacts)
+        carried = msgspec.json.decode(msgspec.json.encode(observed(check)), type=ProvidersFacts)
         found = judge(check, carried)
         for finding in found.values():
             assert finding.status is OK or finding.remedy, finding
@@ -64,16 +54,11 @@ class Lab:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    root = proper("Lab Root", ca=True, names=())
-    (tmp_path / "ca.pem").write_bytes(root.pem)
-    (tmp_path / "servers").mkdir()
-    secured = server_context(tmp_path / "servers", proper(names=("127.0.0.1",), issuer=root))
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_proxy: None) -> Iterator[Lab]:
+    trusted = idp.trust(tmp_path)
     monkeypatch.setattr(providers, "DATA_FILE", tmp_path / "providers.toml")
-    with idp.site(secured) as own, idp.site(secured) as browser:
-        yield Lab(own, browser, tmp_path / "providers.toml", str(tmp_path / "ca.pem"))
+    with idp.site(trusted.context) as own, idp.site(trusted.context) as browser:
+        yield Lab(own, browser, tmp_path / "providers.toml", trusted.ca_file)
 
 
 def at(site: Site) -> str:

@@ -1,6 +1,5 @@
 """sso.saml, on metadata in files and on such that nginx or a lab server has over HTTPS."""
 
-import inspect
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,11 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from biostudio_doctor.checks.sso_saml import SamlFacts, SsoSaml
 from biostudio_doctor.host import Host
 from biostudio_doctor.model import Finding, Status
-from tests.conftest import MakeHost, context, judge
+from tests.conftest import MakeHost, context, judge, observed
 from tests.lab import idp
-from tests.lab.certificates import Made, make, proper
-from tests.lab.idp import Reply, Site, key_descriptor, sign_on
-from tests.lab.peers import Peer, saying, server_context, silent
+from tests.lab.certificates import make, proper
+from tests.lab.idp import Reply, Site, Trust, key_descriptor, sign_on
+from tests.lab.peers import Peer, saying, silent
 from tests.lab.timing import within
 from tests.lab.tls_servers import Site as NginxSite
 from tests.lab.tls_servers import nginx
@@ -28,48 +27,29 @@ OK = Status.PASS
 SIGNER = make("idp signer", days=(-100, 900))
 GOOD = idp.entity(key_descriptor(SIGNER))
 
+pytestmark = pytest.mark.usefixtures("no_proxy")
+
 
 def when(**ahead: float) -> str:
     return (datetime.now(UTC) + timedelta(**ahead)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @pytest.fixture(scope="module")
-def root() -> Made:
-    return proper("Lab Root", ca=True, names=())
-
-
-@pytest.fixture(scope="module")
-def trusted(root: Made, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    place = tmp_path_factory.mktemp("idp")
-    context = server_context(place, proper(names=("127.0.0.1",), issuer=root))
-    (place / "ca.pem").write_bytes(root.pem)
-    return context, str(place / "ca.pem")
+def trusted(tmp_path_factory: pytest.TempPathFactory) -> Trust:
+    return idp.trust(tmp_path_factory.mktemp("idp"))
 
 
 @pytest.fixture
-def site(trusted: Any) -> Iterator[Site]:
-    with idp.site(trusted[0]) as served:
+def site(trusted: Trust) -> Iterator[Site]:
+    with idp.site(trusted.context) as served:
         yield served
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def ask(metadata: str, host: Host | None = None, **more: Any) -> dict[str, Finding]:
     """The findings by what follows the metadata's place: '' is the document."""
     timeout = more.pop("timeout", 4)
     check = SsoSaml(context(sso={"saml": [{"metadata": metadata, **more}]}, timeout=timeout))
-    facts: Any = check.observe(host or Host())
-    if inspect.isawaitable(facts):
-
-        async def wait() -> Any:
-            return await facts
-
-        facts = anyio.run(wait)
-    carried = msgspec.json.decode(msgspec.json.encode(facts), type=SamlFacts)
+    carried = msgspec.json.decode(msgspec.json.encode(observed(check, host)), type=SamlFacts)
     found = judge(check, carried)
     for finding in found.values():
         assert finding.status in (OK, Status.SKIP) or finding.remedy, finding
@@ -87,14 +67,14 @@ def of(tmp_path: Path) -> Any:
     return of_text
 
 
-def test_good_metadata_from_nginx(root: Made, trusted: Any) -> None:
+def test_good_metadata_from_nginx(trusted: Trust) -> None:
     served = NginxSite(
-        [proper(names=("127.0.0.1",), issuer=root)],
+        [proper(names=("127.0.0.1",), issuer=trusted.root)],
         "location = /metadata { default_type application/samlmetadata+xml; "
         f"return 200 '{GOOD}'; }}".replace("\n", ""),
     )  # fmt: skip
     with nginx({"idp": served}) as ports:
-        found = ask(f"https://127.0.0.1:{ports['idp']}/metadata?appid=7", ca_file=trusted[1])
+        found = ask(f"https://127.0.0.1:{ports['idp']}/metadata?appid=7", ca_file=trusted.ca_file)
     assert {subject: one.status for subject, one in found.items()} == {
         "": OK, "entity": OK, "sign-on": OK, "certificate 1": OK, "validity": OK,
         "signature": Status.SKIP,
@@ -225,9 +205,9 @@ def test_entities_to_the_letter(of: Any) -> None:
         (Reply(f"{_BOMB}{GOOD}".encode()), "document-type"),
     ],
 )
-def test_bad_addresses(trusted: Any, site: Site, reply: Reply, cause: str) -> None:
+def test_bad_addresses(trusted: Trust, site: Site, reply: Reply, cause: str) -> None:
     site.replies["/m"] = reply
-    (finding,) = ask(f"{site.url}/m", ca_file=trusted[1]).values()
+    (finding,) = ask(f"{site.url}/m", ca_file=trusted.ca_file).values()
     status = Status.ERROR if cause == "too-large" else Status.FAIL  # that limit is ours
     assert (finding.status, finding.cause) == (status, f"sso.{cause}")
 
@@ -243,15 +223,15 @@ def test_a_certificate_that_the_next_one_replaces(of: Any) -> None:
     assert alone.status is Status.FAIL and "its next certificate" in str(alone.remedy)
 
 
-def test_fetched_metadata_may_end_sooner(trusted: Any, site: Site) -> None:
+def test_fetched_metadata_may_end_sooner(trusted: Trust, site: Site) -> None:
     """Federations publish such as last two days only, anew every hour."""
     for days, status in ((7, OK), (1.9, OK), (0.9, Status.WARN)):
         text = idp.entity(_KEYED, attributes=f' validUntil="{when(days=days)}"')
         site.replies["/m"] = Reply(text.encode())
-        assert ask(f"{site.url}/m", ca_file=trusted[1])["validity"].status is status
+        assert ask(f"{site.url}/m", ca_file=trusted.ca_file)["validity"].status is status
 
 
-def test_places_that_cannot_be_read(make_host: MakeHost, trusted: Any) -> None:
+def test_places_that_cannot_be_read(make_host: MakeHost, trusted: Trust) -> None:
     missing = ask("/etc/idp.xml", make_host({}))[""]
     assert missing.status is Status.ERROR and "No such file" in missing.summary
     assert "directory" in ask("/etc", make_host({"etc": None}))[""].summary
@@ -261,25 +241,25 @@ def test_places_that_cannot_be_read(make_host: MakeHost, trusted: Any) -> None:
     assert ask("https://nowhere.invalid/m")[""].cause == "sso.no-name"
 
 
-def test_nothing_else_is_asked_for(trusted: Any, site: Site, tmp_path: Path) -> None:
+def test_nothing_else_is_asked_for(trusted: Trust, site: Site, tmp_path: Path) -> None:
     """Whatever the metadata name, only they themselves are fetched."""
     with Peer(saying(b"HTTP/1.1 200 OK\r\n\r\n")) as peer:
         there = f"http://127.0.0.1:{peer.port}/x"
         for dtd in (f"<!DOCTYPE a SYSTEM '{there}'>", f"<!DOCTYPE a [<!ENTITY % p SYSTEM '{there}'>"
                     "%p;]>", f"<!DOCTYPE a [<!ENTITY x SYSTEM '{there}'>]>"):  # fmt: skip
             site.replies["/m"] = Reply((dtd + GOOD.replace("idp.lab", "&x;", 1)).encode())
-            (finding,) = ask(f"{site.url}/m", ca_file=trusted[1]).values()
+            (finding,) = ask(f"{site.url}/m", ca_file=trusted.ca_file).values()
             assert finding.cause == "sso.document-type"
         assert peer.connections == 0
     assert set(site.requests) == {"/m"}
 
 
-def test_many_side_by_side(trusted: Any, site: Site, tmp_path: Path) -> None:
+def test_many_side_by_side(trusted: Trust, site: Site, tmp_path: Path) -> None:
     site.replies["/m"] = Reply(GOOD.encode())
     with Peer(silent) as peer:
         providers = [
             {"metadata": f"https://127.0.0.1:{peer.port}/"},
-            {"metadata": f"{site.url}/m", "ca_file": trusted[1]},
+            {"metadata": f"{site.url}/m", "ca_file": trusted.ca_file},
             {"metadata": idp.write(tmp_path / "m.xml", GOOD)},
             {"metadata": str(tmp_path / "m.xml")},
         ]

@@ -3,8 +3,6 @@
 What would wait is replaced by what notes how long it may: nobody waits for minutes to see it.
 """
 
-import asyncio
-import inspect
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -30,11 +28,11 @@ from biostudio_doctor.checks.exposure_lan import ExposureLan
 from biostudio_doctor.checks.ports_peers import PortsPeers
 from biostudio_doctor.checks.scaling_nodes import ScalingNodes
 from biostudio_doctor.checks.services_redis import ServicesRedis
-from biostudio_doctor.host import Host, ports
+from biostudio_doctor.host import ports
 from biostudio_doctor.host.ports import Listener, PortTable, PortUse
 from biostudio_doctor.peers import CODE_VARIABLE, client, protocol
 from biostudio_doctor.services import Target, ecosystem, postgresql, redis
-from tests.conftest import context
+from tests.conftest import context, observed
 
 SETTINGS: dict[str, Any] = {
     "phase": "running",
@@ -80,16 +78,6 @@ def noting(noted: list[float]) -> Callable[..., NoReturn]:
     return note
 
 
-def observe(check: Check[Any]) -> None:
-    facts = check.observe(Host())
-    if inspect.isawaitable(facts):
-
-        async def wait() -> None:
-            await facts
-
-        asyncio.run(wait())
-
-
 @pytest.mark.parametrize(("kind", "place", "name"), CASES, ids=[case[0].id for case in CASES])
 def test_the_timeout_of_the_run_replaces_that_of_the_check(
     kind: type[Check[Any]], place: Any, name: str, monkeypatch: pytest.MonkeyPatch
@@ -107,7 +95,7 @@ def test_the_timeout_of_the_run_replaces_that_of_the_check(
     given: list[dict[str, Any]] = [{}, {"timeout": own / 10}, {"timeout": own * 10}]
     for timeout in given:
         try:  # noqa: SIM105 - suppress takes no groups before Python 3.12
-            observe(kind(context(**SETTINGS, **timeout)))
+            observed(kind(context(**SETTINGS, **timeout)))
         except* ReachedError:
             pass
     usual, shorter, longer = noted

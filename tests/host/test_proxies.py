@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from biostudio_doctor.host import proxies
+from biostudio_doctor.host import proxies, proxy_files
 from biostudio_doctor.host.proxies import ProxyFacts
 from biostudio_doctor.probes.proxy import route
 from tests.conftest import MakeHost, Tree
@@ -63,7 +63,7 @@ def named(facts: ProxyFacts) -> dict[str, str]:
     ],
 )  # fmt: skip
 def test_shell_files(text: str, found: dict[str, str]) -> None:
-    assert proxies.parse_shell(text) == found
+    assert proxy_files.parse_shell(text) == found
 
 
 APT = [
@@ -84,7 +84,7 @@ APT = [
 
 @pytest.mark.parametrize(("text", "found"), APT)
 def test_apt(text: str, found: dict[str, str]) -> None:
-    assert proxies.parse_apt(text) == found
+    assert proxy_files.parse_apt(text) == found
 
 
 @pytest.mark.skipif(not shutil.which("apt-config"), reason="needs apt-config")
@@ -114,13 +114,13 @@ def test_apt_itself_understands_the_same(tmp_path: Path, text: str, found: dict[
     ],
 )
 def test_dnf(text: str, found: dict[str, str]) -> None:
-    assert proxies.parse_dnf(text) == found
+    assert proxy_files.parse_dnf(text) == found
 
 
 def test_suse() -> None:
     text = 'PROXY_ENABLED="{}"\nHTTP_PROXY="http://p:1"\nHTTPS_PROXY=""\nNO_PROXY="a"\n'
-    assert proxies.parse_sysconfig(text.format("yes")) == {"HTTP_PROXY": "http://p:1"}
-    assert proxies.parse_sysconfig(text.format("no")) == {}
+    assert proxy_files.parse_sysconfig(text.format("yes")) == {"HTTP_PROXY": "http://p:1"}
+    assert proxy_files.parse_sysconfig(text.format("no")) == {}
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_suse() -> None:
     ],
 )  # fmt: skip
 def test_docker_config(text: str, found: dict[str, str]) -> None:
-    assert proxies.parse_docker_config(text) == found
+    assert proxy_files.parse_docker_config(text) == found
 
 
 _WORDS = st.sampled_from(
@@ -148,8 +148,8 @@ _WORDS = st.sampled_from(
 @given(st.lists(_WORDS, max_size=40).map("".join) | st.text(max_size=80))
 @example("|-- 999.1.1.1\n /32 host LOCAL")
 def test_any_text_is_read(text: str) -> None:
-    for parse in (proxies.parse_apt, proxies.parse_shell, proxies.parse_dnf,
-                  proxies.parse_sysconfig, proxies.parse_docker_config):  # fmt: skip
+    for parse in (proxy_files.parse_apt, proxy_files.parse_shell, proxy_files.parse_dnf,
+                  proxy_files.parse_sysconfig, proxy_files.parse_docker_config):  # fmt: skip
         assert all(parse(text).values())
     proxies.parse_local_addresses(text)
 

@@ -17,12 +17,28 @@ from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from tests.lab.certificates import Made
-from tests.lab.peers import Peer
+from tests.lab.certificates import Made, proper
+from tests.lab.peers import Peer, server_context
 from tests.lab.web import read_head
 
 SAML2 = "urn:oasis:names:tc:SAML:2.0"
 POST, REDIRECT = f"{SAML2}:bindings:HTTP-POST", f"{SAML2}:bindings:HTTP-Redirect"
+
+
+class Trust(NamedTuple):
+    """What serves a site at 127.0.0.1, and who issued its certificate."""
+
+    context: ssl.SSLContext
+    ca_file: str
+    root: Made
+
+
+def trust(place: Path) -> Trust:
+    """An authority, and a certificate of it; their files are in `place`."""
+    root = proper("Lab Root", ca=True, names=())
+    context = server_context(place, proper(names=("127.0.0.1",), issuer=root))
+    (place / "ca.pem").write_bytes(root.pem)
+    return Trust(context, str(place / "ca.pem"), root)
 
 
 class Reply(NamedTuple):
