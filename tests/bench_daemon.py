@@ -250,7 +250,9 @@ def memory(ours: Server, supervisor: psutil.Process) -> list[str]:
     """Resident memory before and after many scrapes."""
     throughput(ours, scrapes=100)
     before = ours.process.memory_info().rss
-    throughput(ours, scrapes=SCRAPES)
+    throughput(ours, scrapes=SCRAPES // 2)
+    for _ in range(SCRAPES // 2 // CONNECTIONS):  # by new connections, too
+        throughput(ours, scrapes=CONNECTIONS)
     after = ours.process.memory_info().rss
     proportional = sum(one.memory_full_info().pss for one in (ours.process, supervisor))
     print(

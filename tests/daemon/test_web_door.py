@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import re
 import socket
 import ssl
@@ -213,6 +214,28 @@ def test_a_crowd_is_met_in_turns_and_in_order() -> None:
 
     asyncio.run(crowded())
     assert asked == [b"%d" % number for number in range(40)]
+
+
+def test_nothing_of_an_answer_remains() -> None:
+    """Answers that the garbage collector had to find would be many megabytes until it runs."""
+
+    async def answered() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as sock:
+            sock.setblocking(False)
+            door = Door(sock, lambda *_: ([], b"body"), Guard(64), Inside, ServerState())  # type: ignore[arg-type]
+            door.open()
+            for request in (LAST, KEPT):
+                with socket.create_connection(sock.getsockname(), PATIENCE) as caller:
+                    caller.sendall(request)
+                    await asyncio.to_thread(caller.recv, 1 << 16)
+            door.close()
+
+    gc.disable()
+    try:
+        asyncio.run(answered())
+        assert not [each for each in gc.get_objects() if isinstance(each, door_module._Words)]
+    finally:
+        gc.enable()
 
 
 class Inside(asyncio.Protocol):

@@ -151,11 +151,19 @@ def test_two_thousand_scrapes_at_once(web: WebProcess) -> None:
     gzip.decompress(answers[-1].partition(b"\r\n\r\n")[2])
 
 
-def test_memory_does_not_grow_with_scrapes() -> None:
+GZIP = "accept-encoding: gzip\r\n"
+
+
+@pytest.mark.parametrize(
+    ("connections", "scrapes", "header"),
+    [(1, 9900, GZIP), (700, 1, "connection: close\r\n"), (700, 1, ""), (700, 2, GZIP)],
+    ids=["one connection", "new ones", "new ones that could stay", "new ones that stay"],
+)
+def test_memory_does_not_grow_with_scrapes(connections: int, scrapes: int, header: str) -> None:
+    request = f"GET /metrics HTTP/1.1\r\nhost: localhost\r\n{header}\r\n".encode()
     with WebProcess() as web:
         web.show(sixty_checks())
         web.wait_for()
-        request = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\naccept-encoding: gzip\r\n\r\n"
 
         def scrape(times: int) -> None:
             with socket.create_connection(("127.0.0.1", web.port)) as sock:
@@ -168,9 +176,11 @@ def test_memory_does_not_grow_with_scrapes() -> None:
                             length = int(line.partition(b":")[2])
                     assert len(file.read(length)) == length > 0
 
-        scrape(100)
+        for _ in range(100):
+            scrape(1)
         after_100 = web.resident
-        scrape(9900)
+        for _ in range(connections):
+            scrape(scrapes)
         assert web.resident - after_100 <= 2e6
         assert web.resident <= 70e6
 

@@ -150,6 +150,8 @@ class Door:
                 return words.answer
         except (OSError, httptools.HttpParserError, httptools.HttpParserUpgrade):
             pass  # it is odd
+        finally:
+            del words.parser  # each holds the other, and the answer would stay until they are found
         return None
 
     def _seat(self) -> None:
