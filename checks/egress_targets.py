@@ -1,6 +1,7 @@
 """Which hosts egress.hosts probes, and through which proxy: the requirements and the settings."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated
 
 from msgspec import Meta
@@ -137,19 +138,14 @@ def _added(url: str) -> Endpoint:
     Raises:
         ValueError: if it is no https:// URL.
     """
-    from urllib.parse import urlsplit
-
-    try:
-        endpoints.split_url(url)  # raises where a password may have been taken for the path
-        parts = urlsplit(url)
+    shown, good = endpoints.without_user(url), False
+    with suppress(ValueError):  # also where a password may have been taken for the path
+        parts = endpoints.split_url(url)
         host, port = parts.hostname or "", parts.port or 443
-    except ValueError:
-        parts, host, port = urlsplit(""), "", 443
-    good = parts.scheme == _HTTPS and host and "@" not in parts.netloc and url.isprintable()
+        good = parts.scheme == _HTTPS and bool(host) and url == shown and url.isprintable()
     if not good or " " in url:
         raise ValueError(
-            f"add: '{endpoints.without_user(url)}' is no https:// URL "
-            "(https://HOST[:PORT][/PATH], without user name)"
+            f"add: '{shown}' is no https:// URL (https://HOST[:PORT][/PATH], without user name)"
         )
     return Endpoint(
         id=f"egress.added.{host}:{port}",

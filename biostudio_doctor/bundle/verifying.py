@@ -157,10 +157,9 @@ def _by_collector(manifest: Manifest) -> Iterator[tuple[str, object]]:
     """What the manifest says, by whom it says it of; '' is the bundle itself."""
     whole = msgspec.to_builtins(manifest)
     of: dict[str, list[object]] = {}
-    for one in whole.pop("collectors"):
-        of.setdefault(one["id"] or "report", []).append(one)
-    for one in whole.pop("files"):
-        of.setdefault(one["collector"] or "report", []).append(one)
+    for table, key in (("collectors", "id"), ("files", "collector")):
+        for one in whole.pop(table):
+            of.setdefault(one[key] or "report", []).append(one)
     yield "", whole
     yield from of.items()
 

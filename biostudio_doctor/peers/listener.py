@@ -59,16 +59,8 @@ def open_ports(
 
 def _listen(address: str, port: int) -> socket.socket:
     family, where = socket_address(address, port)
-    channel = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    try:
-        channel.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            channel.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        channel.bind(where)
-        channel.listen(_BACKLOG)
-    except BaseException:
-        channel.close()
-        raise
+    channel = socket.create_server(where, family=family, backlog=_BACKLOG)  # of IPv6 only, if so
+    channel.setblocking(False)
     return channel
 
 

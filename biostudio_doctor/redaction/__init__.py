@@ -30,9 +30,9 @@ source code to say what is none. It knows lines and no spans of bytes. The rules
 trufflehog come as Go programs and are made for source code in repositories, with the same prefixes
 of vendors' keys that stand in forms.toml; scrubadub looks for what names people and needs models of
 language. None of these three was run here. `sos clean` hides addresses and names at 3 to 11 MB/s,
-and leaves secrets to each of its plug-ins. Ours: 38 MB/s over a
-log, 13 over nothing but lines that were made to look like secrets, 13 over thousands of different
-small files, for which RE2 builds its automata anew, all on a busy machine.
+and leaves secrets to each of its plug-ins. Ours: 38 MB/s over a log, 13 over nothing but lines that
+were made to look like secrets, 13 over thousands of different small files, for which RE2 builds its
+automata anew, all on a busy machine.
 
 An automaton that looks for many rules at once is fast while what it has seen fits its memory, and
 then slower than all of them one by one: so rare rules share a few automata that were measured to

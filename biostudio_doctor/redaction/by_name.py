@@ -201,8 +201,8 @@ def _named(text: bytes, found: re.Match[bytes], told: Telling) -> Iterator[Span]
 def _members(text: bytes, found: re.Match[bytes], told: Telling) -> tuple[int, Iterator[Span]]:
     """Where the group ends that this names, and the keys in it, whatever they are called there."""
     at = found.end()
-    if found[5][-1:] not in b":=>" or not members.begin(text, at):
-        return 0, iter(())
+    if found[5][-1:] not in b":=>":
+        return at, iter(())
     line = text.rfind(b"\n", max(0, found.start() - _LINE), found.start()) + 1
     before = text[line : found.start(4)]
     end, places = members.find(text, at, len(before) - len(before.lstrip()), told.kind == "cookie")

@@ -139,7 +139,7 @@ def _is_hook(text: bytes, start: int, value: bytes) -> bool:
 
 
 def _is_of_a_service(text: bytes, start: int, value: bytes) -> bool:
-    return _is_random(text, start, value) or len(_DIGIT_AND_LETTER.findall(value)) > 2
+    return _is_random(text, start, value) or values.letters_after_digits(value) > 2
 
 
 def _is_random(text: bytes, start: int, value: bytes) -> bool:
@@ -161,7 +161,6 @@ def _is_token_in_url(text: bytes, start: int, value: bytes) -> bool:
 _SIGNED = re.compile(rb"(?:sig|code|token|pwd|pw|apikey|jwt|signature)(?:=|%3d|%253d)$")
 _ADDRESS = re.compile(rb"(?:\b(?:sips?|mailto|e?mail|xmpp|from|to|c?cc|tel|h323|acct|ssh|git))$")
 _DIGIT = re.compile(rb"[0-9]")
-_DIGIT_AND_LETTER = re.compile(rb"[0-9](?=[A-Za-z])")
 _HEX = re.compile(rb"[0-9a-fA-F]{20,}")
 _PATH = re.compile(rb"@[\w.\-]+/")
 _KUBEADM = re.compile(rb"[a-z0-9]{6}\.[a-z0-9]{16}")

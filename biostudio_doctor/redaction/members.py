@@ -24,13 +24,8 @@ _ITSELF = re.compile(rb"(?i)code|value|key|secret|token|plain(?:text)?")
 _HEX = re.compile(rb"[0-9a-fA-F]{32,}")
 
 
-def begin(text: bytes, at: int) -> bool:
-    """Whether a group may begin here."""
-    return bool(_OPENS.match(text, at, at + 200))
-
-
 def find(text: bytes, at: int, indent: int, cookies: bool) -> tuple[int, Iterator[values.Place]]:
-    """Where a group that begins here ends, if one does, and the random values in it.
+    """Where a group that begins here ends (`at` if none does), and the random values in it.
 
     Args:
         at: after the sign that follows the name.

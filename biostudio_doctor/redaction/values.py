@@ -184,10 +184,14 @@ def _is_in_braces(value: bytes) -> bool:
     Jenkins writes what it encrypted in braces.
     """
     return value.startswith(b"{") and any(
-        len(word) >= 16
-        and (len(_DIGIT_AND_LETTER.findall(word)) > 1 or is_made_of([word], told=True))
+        len(word) >= 16 and (letters_after_digits(word) > 1 or is_made_of([word], told=True))
         for word in value.strip(b"{}").split()
     )
+
+
+def letters_after_digits(word: bytes) -> int:
+    """How often a letter follows a digit; in names hardly ever twice."""
+    return len(_DIGIT_AND_LETTER.findall(word))
 
 
 def looks_random(value: bytes, shortest: int = 8) -> bool:

@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 import time
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -186,6 +187,14 @@ def test_who_finds_no_seat_is_asked_to_come_again() -> None:
         assert b"connection: close\r\n" in asked(web.port, KEPT)
 
 
+@contextlib.contextmanager
+def door_of(ready: Any, make: Callable[[], Any]) -> Iterator[tuple[Door, tuple[str, int]]]:
+    """A door that is still closed, and where it is; `make` is what becomes of those let in."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as sock:
+        sock.setblocking(False)
+        yield Door(sock, ready, Guard(64), make, ServerState()), sock.getsockname()
+
+
 def test_a_crowd_is_met_in_turns_and_in_order() -> None:
     asked: list[bytes] = []
 
@@ -194,10 +203,8 @@ def test_a_crowd_is_met_in_turns_and_in_order() -> None:
         return [], b"body"
 
     async def crowded() -> None:
-        with socket.create_server(("127.0.0.1", 0), backlog=64) as sock:
-            sock.setblocking(False)
-            door = Door(sock, ready, Guard(64), lambda: SimpleNamespace(), ServerState())  # type: ignore[arg-type, return-value]
-            callers = [socket.create_connection(sock.getsockname(), PATIENCE) for _ in range(40)]
+        with door_of(ready, SimpleNamespace) as (door, place):
+            callers = [socket.create_connection(place, PATIENCE) for _ in range(40)]
             for number, caller in enumerate(callers):
                 caller.sendall(LAST.replace(b"Host", b"X: %d\r\nHost" % number))
             door.open()
@@ -220,12 +227,10 @@ def test_nothing_of_an_answer_remains() -> None:
     """Answers that the garbage collector had to find would be many megabytes until it runs."""
 
     async def answered() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as sock:
-            sock.setblocking(False)
-            door = Door(sock, lambda *_: ([], b"body"), Guard(64), Inside, ServerState())  # type: ignore[arg-type]
+        with door_of(lambda *_: ([], b"body"), Inside) as (door, place):
             door.open()
             for request in (LAST, KEPT):
-                with socket.create_connection(sock.getsockname(), PATIENCE) as caller:
+                with socket.create_connection(place, PATIENCE) as caller:
                     caller.sendall(request)
                     await asyncio.to_thread(caller.recv, 1 << 16)
             door.close()
@@ -255,10 +260,8 @@ def test_what_began_without_tls_goes_on_without(monkeypatch: pytest.MonkeyPatch)
     body = b"x" * (32 << 20)  # more than the kernel takes
 
     async def changed() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as sock:
-            sock.setblocking(False)
-            door = Door(sock, lambda *_: ([], body), Guard(64), Inside, ServerState())  # type: ignore[arg-type]
-            callers = [socket.create_connection(sock.getsockname(), PATIENCE) for _ in range(3)]
+        with door_of(lambda *_: ([], body), Inside) as (door, place):
+            callers = [socket.create_connection(place, PATIENCE) for _ in range(3)]
             for caller in callers:
                 caller.sendall(KEPT)
             door.open()
@@ -276,10 +279,8 @@ def test_what_began_without_tls_goes_on_without(monkeypatch: pytest.MonkeyPatch)
 
 def test_who_waits_to_be_let_in_is_not_waited_for_at_the_end() -> None:
     async def ended() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as sock:
-            sock.setblocking(False)
-            door = Door(sock, lambda *_: ([], b"body"), Guard(64), Inside, ServerState())  # type: ignore[arg-type]
-            callers = [socket.create_connection(sock.getsockname(), PATIENCE) for _ in range(9)]
+        with door_of(lambda *_: ([], b"body"), Inside) as (door, place):
+            callers = [socket.create_connection(place, PATIENCE) for _ in range(9)]
             for caller in callers:
                 caller.sendall(KEPT)
             door.open()

@@ -88,8 +88,9 @@ class Door:
 
     def _meet(self, caller: socket.socket) -> None:
         said = _said(caller)
-        if len(said) < self._needed(said):
-            self._wait(caller, self._make(), self._needed(said))
+        needed = self._needed(said)
+        if len(said) < needed:
+            self._wait(caller, self._make(), needed)
             return
         answer = None if self.tls else self._answer(caller, said)
         if answer is None:
@@ -126,8 +127,9 @@ class Door:
     def _hear(self, caller: socket.socket, protocol: GuardedProtocol, needed: int) -> None:
         self._part(caller)
         said = _said(caller)
-        if needed <= len(said) < self._needed(said):
-            self._wait(caller, protocol, self._needed(said))
+        further = self._needed(said)
+        if needed <= len(said) < further:
+            self._wait(caller, protocol, further)
         else:  # where they have said less, no more will come
             caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
             self._let_in(caller, protocol)

@@ -45,8 +45,8 @@ class Guard:
         """Someone has come. Where no place is left, the oldest of the largest crowd makes room."""
         if len(self._here) >= self.places and protocol not in self._here:
             crowd = max(self.silent, self.heads, self.readers, self.idle, key=len)
-            for oldest in list(crowd)[:1]:
-                self.end(oldest)
+            if crowd:
+                self.end(next(iter(crowd)))
         self._here.add(protocol)
         if silent:
             self.silent.setdefault(protocol, time.monotonic())
